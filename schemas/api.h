@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the coordinator's and the agent's HTTP APIs say and take: one struct and one table for server
+ * and client alike. OpenAPI: schemas/openapi-coordinator.yaml, schemas/openapi-agent.yaml. The
+ * `--json` output of `warren` is these documents.
+ *
+ * Errors of both: status 4xx or 5xx and {"error": {"code": ..., "message": ...}}.
+ */
+#pragma once
+
+#include "lib/addr.h"
+#include "lib/json.h"
+#include "schemas/join.h"
+#include "schemas/topic.h"
+
+#define WARREN_VERSION "0.1.0"
+
+struct api_error {
+	struct refusal_body error;
+};
+extern const struct json_field api_error_fields[];
+
+/* ---- coordinator: /v1/networks */
+
+struct api_orphan { /* a member that the store does not know */
+	char *id;
+	char *name;
+	struct addr *addresses;
+	size_t address_count;
+};
+
+struct api_network {
+	char *name;
+	struct prefix *ranges;
+	size_t range_count;
+	uint64_t mtu;
+	uint64_t keepalive;
+	uint16_t port;
+	char *max_stale; /* a duration; "never" */
+	uint64_t nodes;	 /* answers only */
+	struct api_orphan *orphans; /* answers only */
+	size_t orphan_count;
+};
+extern const struct json_field api_network_fields[];
+extern const struct json_field api_network_create_fields[]; /* POST: name and ranges required */
+extern const struct json_field api_network_set_fields[]; /* PATCH: all optional */
+
+struct api_released {
+	uint64_t released;
+};
+extern const struct json_field api_released_fields[];
+
+/* ---- coordinator: /v1/tokens */
+
+struct api_token_create {
+	char *network;
+	unsigned role;
+	uint64_t uses; /* 0: unlimited */
+	uint64_t at_most; /* 0: unlimited */
+	char *expires; /* duration, default 24h */
+	char **tags;
+	size_t tag_count;
+	char *site;
+	struct prefix *ranges;
+	size_t range_count;
+	char *forget; /* duration, default 30d */
+};
+extern const struct json_field api_token_create_fields[];
+
+struct api_token {
+	char *id;
+	char *token; /* only in the answer to POST */
+	char *network;
+	unsigned role;
+	uint64_t uses; /* 0: unlimited */
+	uint64_t used;
+	uint64_t at_most;
+	int64_t expires; /* 0: never */
+	char **tags;
+	size_t tag_count;
+	char *site;
+	struct prefix *ranges;
+	size_t range_count;
+	char *forget;
+	bool revoked;
+};
+extern const struct json_field api_token_fields[];
+
+/* ---- coordinator: /v1/nodes */
+
+struct api_node { /* one row per node and network */
+	char *id;
+	char *name;
+	char *network;
+	struct addr *addresses;
+	size_t address_count;
+	char **tags;
+	size_t tag_count;
+	char *site;
+	unsigned role;
+	bool online;
+	int64_t last_seen; /* 0: never */
+	char **endpoints;
+	size_t endpoint_count;
+	uint8_t wireguard_key[KEY_LEN];
+};
+extern const struct json_field api_node_fields[];
+
+struct api_node_rename {
+	char *name;
+};
+extern const struct json_field api_node_rename_fields[];
+
+struct api_coordinator_status {
+	char *mesh;
+	char *version;
+	char *broker;
+	bool connected;
+	char *broker_error;
+};
+extern const struct json_field api_coordinator_status_fields[];
+
+/* ---- agent */
+
+struct api_join {
+	char *token;
+	char *name; /* NULL: --name or the host's */
+};
+extern const struct json_field api_join_fields[];
+
+struct api_joined {
+	char *network;
+	char *name;
+	char *interface;
+	struct addr *addresses;
+	size_t address_count;
+};
+extern const struct json_field api_joined_fields[];
+
+struct api_leave {
+	char *network; /* NULL with all */
+	bool all;
+};
+extern const struct json_field api_leave_fields[];
+
+struct api_left {
+	char **networks;
+	size_t network_count;
+	bool told; /* the coordinator knows */
+};
+extern const struct json_field api_left_fields[];
+
+/* GET /v1/resolve?what=NODE|ADDRESS|NAME: where `warren ping` sends to. */
+struct api_resolved {
+	char *what;
+	char *network;
+	char *name;
+	struct addr address;
+	bool self;
+};
+extern const struct json_field api_resolved_fields[];
+
+/* GET /v1/status */
+struct api_status {
+	struct api_status_node {
+		char *id;
+		char *name;
+		char *site;
+		char *mesh;
+	} node;
+	struct api_status_broker {
+		char *url;
+		bool connected;
+		char *error;
+	} broker;
+	struct api_status_coordinator {
+		bool present;
+	} coordinator;
+	struct api_status_network {
+		char *name;
+		char *interface;
+		char *backend;
+		uint16_t port;
+		struct addr *addresses;
+		size_t address_count;
+		struct api_status_peer {
+			char *id;
+			char *name;
+			struct addr *addresses;
+			size_t address_count;
+			struct endpoint endpoint;
+			int64_t last_handshake;
+			uint64_t rx_bytes, tx_bytes;
+			struct prefix *ranges;
+			size_t range_count;
+			bool orphan;
+			char *problem; /* "no usable endpoint: ..."; NULL: none */
+		} *peers;
+		size_t peer_count;
+		char **standby;
+		size_t standby_count;
+		char *problem;
+	} *networks;
+	size_t network_count;
+	struct api_status_journal {
+		char *path;
+		uint64_t epoch, ver;
+		int64_t stale_since; /* wall; 0: not stale */
+		uint64_t orphans;
+	} *journals;
+	size_t journal_count;
+	struct api_status_refused { /* documents refused, by cause: refusal_names */
+		uint64_t size, json, schema, duplicate_key, key, signer, place, old, chunk, mesh, grant;
+	} refused;
+	char **problems; /* sentences: disk full, no /dev/net/tun, ... */
+	size_t problem_count;
+};
+extern const struct json_field api_status_fields[];
