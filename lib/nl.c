@@ -123,11 +123,13 @@ static struct nlmsghdr *header(const struct nl_msg *m)
 
 void nl_msg_begin(struct nl_msg *m, uint16_t type, uint16_t flags, const void *extra, size_t len)
 {
-	struct nlmsghdr *h = mnl_nlmsg_put_header(m->bytes);
+	struct nlmsghdr *h;
 
+	/* libmnl leaves the padding between attributes as it finds it. */
+	memset(m, 0, sizeof(*m));
+	h = mnl_nlmsg_put_header(m->bytes);
 	h->nlmsg_type = type;
 	h->nlmsg_flags = NLM_F_REQUEST | flags;
-	m->failed = false;
 	if (len > 0)
 		memcpy(mnl_nlmsg_put_extra_header(h, len), extra, len);
 }
