@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * warren network create | set | list | show | delete | release
+ */
+#include <stdio.h>
+
+#include "cli/client.h"
+#include "cli/command.h"
+#include "cli/say.h"
+#include "cli/table.h"
+#include "lib/opt.h"
+#include "lib/text.h"
+#include "schemas/api.h"
+
+#define RANGES_MAX 2
+
+/* The settings that create and set share, as typed. */
+struct settings_text {
+	const char *mtu, *keepalive, *port, *max_stale;
+};
+
+#define SETTING(name_, arg_, help_, variable)                                                      \
+	{                                                                                          \
+		.name = name_, .kind = OPT_VALUE, .arg = arg_, .help = help_, .value = &(variable) \
+	}
+#define SETTINGS_OPTS(t)                                                                           \
+	SETTING("mtu", "N", "MTU of its interfaces (1420)", (t).mtu),                              \
+		SETTING("keepalive", "SECONDS", "WireGuard's keepalive (20)", (t).keepalive),      \
+		SETTING("port", "N", "the first UDP port that is tried (51830)", (t).port),        \
+		SETTING("max-stale", "DURATION",                                                   \
+			"drop the peers of whom nothing was heard for so long: 10m, 24h, 30d, "    \
+			"never (never)",                                                           \
+			(t).max_stale)
+
+static uint64_t number(const char *option, const char *text, uint64_t min, uint64_t max)
+{
+	uint64_t v;
+
+	if (u64_parse(text, min, max, &v) < 0)
+		opt_fail(2, "--%s: %s is not a number from %llu to %llu", option, text,
+			 (unsigned long long)min, (unsigned long long)max);
+	return v;
+}
+
+static void number_encode(struct buf *out, const char *field, uint64_t v)
+{
+	buf_printf(out, "%s\"%s\":%llu", out->len ? "," : "", field, (unsigned long long)v);
+}
+
+/* The fields that were typed, without braces: what is left away keeps its value, or its default. */
+static void settings_encode(const struct settings_text *t, struct buf *out)
+{
+	if (t->mtu)
+		number_encode(out, "mtu", number("mtu", t->mtu, 1280, 65535));
+	if (t->keepalive)
+		number_encode(out, "keepalive", number("keepalive", t->keepalive, 0, 65535));
+	if (t->port)
+		number_encode(out, "port", number("port", t->port, 1, 65535));
+	if (t->max_stale) {
+		buf_printf(out, "%s\"max_stale\":", out->len ? "," : "");
+		json_encode_string(out, t->max_stale);
+	}
+}
+
+static void orphans_print(const struct api_network *n)
+{
+	struct table t = { .indent = "  " };
+
+	if (!n->orphan_count)
+		return;
+	say("orphans    %zu, in force until `warren network release %s`:", n->orphan_count,
+	    n->name);
+	table_begin(&t, "NAME", "ID", "ADDRESSES", NULL);
+	for (size_t i = 0; i < n->orphan_count; i++) {
+		table_text(&t, n->orphans[i].name);
+		table_text(&t, n->orphans[i].id);
+		table_addresses(&t, n->orphans[i].addresses, n->orphans[i].address_count);
+	}
+	table_print(&t);
+}
+
+static void network_print(const struct buf *answer)
+{
+	struct api_network n = { 0 };
+	struct arena a = { 0 };
+	char text[PREFIX_SIZE];
+
+	client_decode(SERVER_COORDINATOR, answer, &a, api_network_fields, &n);
+	say("network    %s", n.name);
+	for (size_t i = 0; i < n.range_count; i++)
+		say("range      %s", prefix_format(&n.ranges[i], text));
+	say("nodes      %llu", (unsigned long long)n.nodes);
+	say("mtu        %llu", (unsigned long long)n.mtu);
+	say("keepalive  %llus", (unsigned long long)n.keepalive);
+	say("port       %u", n.port);
+	say("max-stale  %s", n.max_stale ? n.max_stale : "never");
+	orphans_print(&n);
+	arena_done(&a);
+}
+
+/* `body` NULL: none. */
+static void network_send(const char *method, const char *path, const struct buf *body, bool json)
+{
+	struct buf answer = { 0 };
+
+	client_call(SERVER_COORDINATOR, method, path, body ? buf_cstr(body) : NULL, &answer);
+	if (json)
+		client_print_json(SERVER_COORDINATOR, &answer);
+	else
+		network_print(&answer);
+	buf_done(&answer);
+}
+
+int cmd_network_create(int argc, char **argv)
+{
+	struct settings_text typed = { 0 };
+	const char *ranges[RANGES_MAX + 1] = { 0 };
+	struct buf body = { 0 }, settings = { 0 };
+	bool json = false;
+	const struct opt opts[] = {
+		{ .name = "range",
+		  .kind = OPT_LIST,
+		  .arg = "CIDR",
+		  .help = "its addresses: an IPv4 range, an IPv6 range, or one of each",
+		  .list = ranges,
+		  .list_max = RANGES_MAX },
+		SETTINGS_OPTS(typed),
+		COMMAND_JSON(json),
+		{ 0 },
+	};
+
+	opt_parse(argc, argv,
+		  &(struct opt_command){ .synopsis =
+						 "network create NAME --range CIDR... [OPTION...]",
+					 .about = "Makes a network.",
+					 .opts = opts,
+					 .min_args = 1,
+					 .max_args = 1 });
+	if (!ranges[0])
+		opt_fail(2, "--range is missing, for example --range 10.36.50.0/24; try --help");
+	settings_encode(&typed, &settings);
+	buf_str(&body, "{\"name\":");
+	json_encode_string(&body, argv[1]);
+	buf_str(&body, ",\"ranges\":[");
+	for (size_t i = 0; ranges[i]; i++) {
+		if (i)
+			buf_char(&body, ',');
+		json_encode_string(&body, ranges[i]);
+	}
+	buf_printf(&body, "]%s%s}", settings.len ? "," : "", buf_cstr(&settings));
+	network_send("POST", "/v1/networks", &body, json);
+	buf_done(&settings);
+	buf_done(&body);
+	return 0;
+}
+
+int cmd_network_set(int argc, char **argv)
+{
+	struct settings_text typed = { 0 };
+	struct buf body = { 0 }, path = { 0 }, settings = { 0 };
+	bool json = false;
+	const struct opt opts[] = {
+		SETTINGS_OPTS(typed),
+		COMMAND_JSON(json),
+		{ 0 },
+	};
+
+	opt_parse(
+		argc, argv,
+		&(struct opt_command){ .synopsis = "network set NAME OPTION...",
+				       .about = "Changes the settings of a network that are given, "
+						"on all its nodes.",
+				       .opts = opts,
+				       .min_args = 1,
+				       .max_args = 1 });
+	settings_encode(&typed, &settings);
+	if (!settings.len)
+		opt_fail(2, "there is nothing to change: give --mtu, --keepalive, --port or "
+			    "--max-stale; try --help");
+	buf_printf(&body, "{%s}", buf_cstr(&settings));
+	client_path(&path, "/v1/networks/", argv[1], NULL);
+	network_send("PATCH", buf_cstr(&path), &body, json);
+	buf_done(&settings);
+	buf_done(&body);
+	buf_done(&path);
+	return 0;
+}
+
+static void networks_print(void)
+{
+	struct table t = { 0 };
+	struct arena a = { 0 };
+	size_t count;
+	struct api_network *n = client_list(SERVER_COORDINATOR, "/v1/networks", &a,
+					    api_network_fields, sizeof(*n), &count);
+
+	table_begin(&t, "NAME", "RANGES", "NODES", "ORPHANS", "MTU", "PORT", NULL);
+	for (size_t i = 0; i < count; i++) {
+		table_text(&t, n[i].name);
+		table_prefixes(&t, n[i].ranges, n[i].range_count);
+		table_cell(&t, "%llu", (unsigned long long)n[i].nodes);
+		table_cell(&t, "%zu", n[i].orphan_count);
+		table_cell(&t, "%llu", (unsigned long long)n[i].mtu);
+		table_cell(&t, "%u", n[i].port);
+	}
+	table_print(&t);
+	arena_done(&a);
+}
+
+int cmd_network_list(int argc, char **argv)
+{
+	bool json = false;
+	const struct opt opts[] = { COMMAND_JSON(json), { 0 } };
+
+	opt_parse(argc, argv,
+		  &(struct opt_command){ .synopsis = "network list",
+					 .about = "Lists the networks.",
+					 .opts = opts });
+	if (json)
+		client_get_json(SERVER_COORDINATOR, "/v1/networks");
+	else
+		networks_print();
+	return 0;
+}
+
+int cmd_network_show(int argc, char **argv)
+{
+	struct buf path = { 0 };
+	bool json = false;
+	const struct opt opts[] = { COMMAND_JSON(json), { 0 } };
+
+	opt_parse(argc, argv,
+		  &(struct opt_command){ .synopsis = "network show NAME",
+					 .about = "Shows a network, its settings and its orphans.",
+					 .opts = opts,
+					 .min_args = 1,
+					 .max_args = 1 });
+	client_path(&path, "/v1/networks/", argv[1], NULL);
+	network_send("GET", buf_cstr(&path), NULL, json);
+	buf_done(&path);
+	return 0;
+}
+
+int cmd_network_delete(int argc, char **argv)
+{
+	struct buf path = { 0 };
+
+	opt_parse(argc, argv,
+		  &(struct opt_command){ .synopsis = "network delete NAME",
+					 .about = "Deletes a network that has no nodes.",
+					 .min_args = 1,
+					 .max_args = 1 });
+	client_path(&path, "/v1/networks/", argv[1], NULL);
+	client_call(SERVER_COORDINATOR, "DELETE", buf_cstr(&path), NULL, NULL);
+	say("network %s is deleted", argv[1]);
+	buf_done(&path);
+	return 0;
+}
+
+static void released_print(const char *network, const struct buf *answer)
+{
+	struct api_released released = { 0 };
+	struct arena a = { 0 };
+
+	client_decode(SERVER_COORDINATOR, answer, &a, api_released_fields, &released);
+	say("network %s: %llu orphan%s released", network, (unsigned long long)released.released,
+	    released.released == 1 ? "" : "s");
+	arena_done(&a);
+}
+
+int cmd_network_release(int argc, char **argv)
+{
+	struct buf path = { 0 }, answer = { 0 };
+	bool json = false;
+	const struct opt opts[] = { COMMAND_JSON(json), { 0 } };
+
+	opt_parse(argc, argv,
+		  &(struct opt_command){
+			  .synopsis = "network release NAME",
+			  .about =
+				  "Ends the orphans of a network: members that agents hold and the "
+				  "coordinator does not know, after a restore or the loss of its "
+				  "database.",
+			  .opts = opts,
+			  .min_args = 1,
+			  .max_args = 1 });
+	client_path(&path, "/v1/networks/", argv[1], "/release", NULL);
+	client_call(SERVER_COORDINATOR, "POST", buf_cstr(&path), "{}", &answer);
+	if (json)
+		client_print_json(SERVER_COORDINATOR, &answer);
+	else
+		released_print(argv[1], &answer);
+	buf_done(&path);
+	buf_done(&answer);
+	return 0;
+}

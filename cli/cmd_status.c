@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * warren status
+ */
+#include <stdio.h>
+
+#include "cli/client.h"
+#include "cli/command.h"
+#include "cli/say.h"
+#include "cli/table.h"
+#include "lib/clock.h"
+#include "lib/opt.h"
+#include "schemas/api.h"
+
+static void head_print(const struct api_status *s)
+{
+	bool joined = s->node.mesh != NULL;
+
+	say("node         %s (%s)", s->node.name ? s->node.name : "-", s->node.id);
+	say("site         %s", s->node.site ? s->node.site : "-");
+	say("mesh         %s", joined ? s->node.mesh : "none; `warren join TOKEN` joins one");
+	if (joined) {
+		say("broker       %s%s", s->broker.url ? s->broker.url : "-",
+		    s->broker.connected ? ", connected" : ", not connected");
+		if (s->broker.error)
+			say("             %s", s->broker.error);
+		say("coordinator  %s", s->coordinator.present ? "present" : "away");
+	}
+	for (size_t i = 0; i < s->problem_count; i++)
+		say("problem      %s", s->problems[i]);
+}
+
+static void peers_print(const struct api_status_network *n)
+{
+	struct table t = { .indent = "  " };
+	char endpoint[ENDPOINT_SIZE];
+
+	table_begin(&t, "PEER", "ADDRESSES", "ENDPOINT", "HANDSHAKE", "RX", "TX", NULL);
+	for (size_t i = 0; i < n->peer_count; i++) {
+		const struct api_status_peer *p = &n->peers[i];
+
+		table_cell(&t, "%s%s", p->name ? p->name : p->id, p->orphan ? " (orphan)" : "");
+		table_addresses(&t, p->addresses, p->address_count);
+		table_text(&t, p->endpoint.addr.family ? endpoint_format(&p->endpoint, endpoint) :
+							 NULL);
+		table_ago(&t, p->last_handshake);
+		table_bytes(&t, p->rx_bytes);
+		table_bytes(&t, p->tx_bytes);
+	}
+	table_print(&t);
+	for (size_t i = 0; i < n->peer_count; i++)
+		if (n->peers[i].problem)
+			say("  %s: %s", n->peers[i].name ? n->peers[i].name : n->peers[i].id,
+			    n->peers[i].problem);
+}
+
+static void network_print(const struct api_status_network *n)
+{
+	struct buf line = { 0 };
+	char text[ADDR_SIZE];
+
+	for (size_t i = 0; i < n->address_count; i++)
+		buf_printf(&line, ", %s", addr_format(&n->addresses[i], text));
+	puts("");
+	say("network %s: %s%s, port %u, %s WireGuard", n->name, n->interface, buf_cstr(&line),
+	    n->port, n->backend);
+	buf_done(&line);
+	if (n->problem)
+		say("  problem: %s", n->problem);
+	for (size_t i = 0; i < n->standby_count; i++)
+		say("  standby: %s", n->standby[i]);
+	if (n->peer_count)
+		peers_print(n);
+	else
+		say("  no peers");
+}
+
+static void journals_print(const struct api_status *s)
+{
+	struct table t = { .indent = "  " };
+	char when[CLOCK_RFC3339_SIZE];
+
+	if (!s->journal_count)
+		return;
+	puts("\njournals:");
+	table_begin(&t, "PATH", "EPOCH", "VERSION", "ORPHANS", "STALE SINCE", NULL);
+	for (size_t i = 0; i < s->journal_count; i++) {
+		const struct api_status_journal *j = &s->journals[i];
+
+		if (j->stale_since)
+			clock_rfc3339(j->stale_since, when);
+		table_text(&t, j->path);
+		table_cell(&t, "%llu", (unsigned long long)j->epoch);
+		table_cell(&t, "%llu", (unsigned long long)j->ver);
+		table_cell(&t, "%llu", (unsigned long long)j->orphans);
+		table_text(&t, j->stale_since ? when : NULL);
+	}
+	table_print(&t);
+}
+
+static void refused_print(const struct api_status_refused *r)
+{
+	const struct {
+		const char *cause;
+		uint64_t count;
+	} causes[] = {
+		{ "size", r->size },	 { "json", r->json },
+		{ "schema", r->schema }, { "duplicate_key", r->duplicate_key },
+		{ "key", r->key },	 { "signer", r->signer },
+		{ "place", r->place },	 { "old", r->old },
+		{ "chunk", r->chunk },	 { "mesh", r->mesh },
+		{ "grant", r->grant },
+	};
+	struct buf line = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(causes); i++)
+		if (causes[i].count)
+			buf_printf(&line, "%s%s %llu", line.len ? ", " : "", causes[i].cause,
+				   (unsigned long long)causes[i].count);
+	if (line.len) {
+		puts("");
+		say("documents refused: %s", buf_cstr(&line));
+	}
+	buf_done(&line);
+}
+
+static void status_print(const struct buf *answer)
+{
+	struct api_status s = { 0 };
+	struct arena a = { 0 };
+
+	client_decode(SERVER_AGENT, answer, &a, api_status_fields, &s);
+	head_print(&s);
+	for (size_t i = 0; i < s.network_count; i++)
+		network_print(&s.networks[i]);
+	journals_print(&s);
+	refused_print(&s.refused);
+	arena_done(&a);
+}
+
+int cmd_status(int argc, char **argv)
+{
+	struct buf answer = { 0 };
+	bool json = false;
+	const struct opt opts[] = { COMMAND_JSON(json), { 0 } };
+
+	opt_parse(
+		argc, argv,
+		&(struct opt_command){ .synopsis = "status",
+				       .about = "Shows this machine's networks and peers, and what "
+						"it hears from broker and coordinator.",
+				       .opts = opts });
+	client_call(SERVER_AGENT, "GET", "/v1/status", NULL, &answer);
+	if (json)
+		client_print_json(SERVER_AGENT, &answer);
+	else
+		status_print(&answer);
+	buf_done(&answer);
+	return 0;
+}

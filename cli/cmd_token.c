@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * warren token create | list | revoke
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/client.h"
+#include "cli/command.h"
+#include "cli/say.h"
+#include "cli/table.h"
+#include "lib/clock.h"
+#include "lib/opt.h"
+#include "lib/text.h"
+#include "schemas/api.h"
+
+#define TAGS_MAX 32
+
+static unsigned role_parse(const char *text)
+{
+	for (unsigned i = 0; role_names[i]; i++)
+		if (strcmp(role_names[i], text) == 0)
+			return i;
+	opt_fail(2, "--role: %s is no role; leave it away, or use node", text);
+}
+
+/* Labels and durations are checked by the coordinator, which has the sentences. */
+static void words_encode(struct buf *out, const char *field, const char *const *words)
+{
+	if (!words[0])
+		return;
+	buf_printf(out, ",\"%s\":[", field);
+	for (size_t i = 0; words[i]; i++) {
+		if (i)
+			buf_char(out, ',');
+		json_encode_string(out, words[i]);
+	}
+	buf_char(out, ']');
+}
+
+static void word_encode(struct buf *out, const char *field, const char *word)
+{
+	if (!word)
+		return;
+	buf_printf(out, ",\"%s\":", field);
+	json_encode_string(out, word);
+}
+
+static void token_print(const struct buf *answer)
+{
+	struct api_token token = { 0 };
+	struct arena a = { 0 };
+
+	client_decode(SERVER_COORDINATOR, answer, &a, api_token_fields, &token);
+	if (!token.token)
+		opt_fail(1, "the coordinator's answer holds no token; are both of one version?");
+	say("%s", token.token);
+	arena_done(&a);
+}
+
+int cmd_token_create(int argc, char **argv)
+{
+	const char *network = NULL, *role = "node", *uses = NULL, *expires = NULL, *site = NULL,
+		   *forget = NULL, *tags[TAGS_MAX + 1] = { 0 };
+	struct buf body = { 0 }, answer = { 0 };
+	uint64_t count = 0;
+	bool json = false;
+	const struct opt opts[] = {
+		{ .name = "network",
+		  .kind = OPT_VALUE,
+		  .arg = "NAME",
+		  .help = "the network that it admits to",
+		  .value = &network },
+		{ .name = "role",
+		  .kind = OPT_VALUE,
+		  .arg = "ROLE",
+		  .help = "what its holders become: node (the default)",
+		  .value = &role },
+		{ .name = "uses",
+		  .kind = OPT_VALUE,
+		  .arg = "N",
+		  .help = "how many nodes it admits (unlimited)",
+		  .value = &uses },
+		{ .name = "expires",
+		  .kind = OPT_VALUE,
+		  .arg = "DURATION",
+		  .help = "how long it admits: 90s, 10m, 24h, 30d, never (24h)",
+		  .value = &expires },
+		{ .name = "tag",
+		  .kind = OPT_LIST,
+		  .arg = "TAG",
+		  .help = "a tag that its nodes get; may be repeated",
+		  .list = tags,
+		  .list_max = TAGS_MAX },
+		{ .name = "site",
+		  .kind = OPT_VALUE,
+		  .arg = "SITE",
+		  .help = "the site of its nodes: it admits no others",
+		  .value = &site },
+		{ .name = "forget",
+		  .kind = OPT_VALUE,
+		  .arg = "DURATION",
+		  .help = "how long a silent node is remembered (30d)",
+		  .value = &forget },
+		COMMAND_JSON(json),
+		{ 0 },
+	};
+
+	opt_parse(argc, argv,
+		  &(struct opt_command){ .synopsis = "token create --network NAME [OPTION...]",
+					 .about = "Makes a join token and prints it, alone on "
+						  "standard output. It is shown this once.",
+					 .opts = opts });
+	if (!network)
+		opt_fail(2, "--network is missing; try --help");
+	if (uses && u64_parse(uses, 1, 1000000, &count) < 0)
+		opt_fail(2, "--uses: %s is not a number from 1 to 1000000", uses);
+	buf_str(&body, "{\"network\":");
+	json_encode_string(&body, network);
+	buf_printf(&body, ",\"role\":\"%s\",\"uses\":%llu", role_names[role_parse(role)],
+		   (unsigned long long)count);
+	word_encode(&body, "expires", expires);
+	word_encode(&body, "site", site);
+	word_encode(&body, "forget", forget);
+	words_encode(&body, "tags", tags);
+	buf_char(&body, '}');
+	client_call(SERVER_COORDINATOR, "POST", "/v1/tokens", buf_cstr(&body), &answer);
+	if (json)
+		client_print_json(SERVER_COORDINATOR, &answer);
+	else
+		token_print(&answer);
+	buf_done(&answer);
+	buf_done(&body);
+	return 0;
+}
+
+static void token_row(struct table *t, const struct api_token *k)
+{
+	char when[CLOCK_RFC3339_SIZE] = "never";
+
+	if (k->expires)
+		clock_rfc3339(k->expires, when);
+	table_text(t, k->id);
+	table_text(t, k->network);
+	if (k->uses)
+		table_cell(t, "%llu/%llu", (unsigned long long)k->used,
+			   (unsigned long long)k->uses);
+	else
+		table_cell(t, "%llu", (unsigned long long)k->used);
+	table_text(t, k->revoked			       ? "revoked" :
+		      k->expires && k->expires <= clock_wall() ? "expired" :
+								 when);
+	table_text(t, k->site);
+	table_words(t, k->tags, k->tag_count);
+}
+
+static void tokens_print(const char *path)
+{
+	struct table t = { 0 };
+	struct arena a = { 0 };
+	size_t count;
+	struct api_token *k =
+		client_list(SERVER_COORDINATOR, path, &a, api_token_fields, sizeof(*k), &count);
+
+	table_begin(&t, "ID", "NETWORK", "USED", "EXPIRES", "SITE", "TAGS", NULL);
+	for (size_t i = 0; i < count; i++)
+		token_row(&t, &k[i]);
+	table_print(&t);
+	arena_done(&a);
+}
+
+int cmd_token_list(int argc, char **argv)
+{
+	const char *network = NULL;
+	struct buf path = { 0 };
+	bool json = false;
+	const struct opt opts[] = {
+		{ .name = "network",
+		  .kind = OPT_VALUE,
+		  .arg = "NAME",
+		  .help = "only those of this network",
+		  .value = &network },
+		COMMAND_JSON(json),
+		{ 0 },
+	};
+
+	opt_parse(
+		argc, argv,
+		&(struct opt_command){ .synopsis = "token list [--network NAME]",
+				       .about = "Lists the join tokens (not the tokens themselves: "
+						"they are shown once).",
+				       .opts = opts });
+	client_path(&path, network ? "/v1/tokens?network=" : "/v1/tokens", network, NULL);
+	if (json)
+		client_get_json(SERVER_COORDINATOR, buf_cstr(&path));
+	else
+		tokens_print(buf_cstr(&path));
+	buf_done(&path);
+	return 0;
+}
+
+int cmd_token_revoke(int argc, char **argv)
+{
+	struct buf path = { 0 };
+
+	opt_parse(argc, argv,
+		  &(struct opt_command){
+			  .synopsis = "token revoke ID",
+			  .about = "Revokes a token: it admits nobody any more. Nodes that "
+				   "joined with it stay.",
+			  .min_args = 1,
+			  .max_args = 1 });
+	client_path(&path, "/v1/tokens/", argv[1], NULL);
+	client_call(SERVER_COORDINATOR, "DELETE", buf_cstr(&path), NULL, NULL);
+	say("token %s is revoked", argv[1]);
+	buf_done(&path);
+	return 0;
+}

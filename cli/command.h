@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The commands. Each is a function that gets its own words (argv[0] is the program's name), reads
+ * its options, asks, prints and returns the exit status, or ends the program with it: 0 done,
+ * 1 refused or failed, 2 wrong usage, 3 the coordinator or the agent cannot be reached.
+ */
+#pragma once
+
+/* Finds the command in the table of all and runs it; knows --help and --version. */
+int command_run(int argc, char **argv);
+
+int cmd_network_create(int argc, char **argv);
+int cmd_network_set(int argc, char **argv);
+int cmd_network_list(int argc, char **argv);
+int cmd_network_show(int argc, char **argv);
+int cmd_network_delete(int argc, char **argv);
+int cmd_network_release(int argc, char **argv);
+int cmd_token_create(int argc, char **argv);
+int cmd_token_list(int argc, char **argv);
+int cmd_token_revoke(int argc, char **argv);
+int cmd_node_list(int argc, char **argv);
+int cmd_node_show(int argc, char **argv);
+int cmd_node_rename(int argc, char **argv);
+int cmd_node_remove(int argc, char **argv);
+int cmd_join(int argc, char **argv);
+int cmd_leave(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_ping(int argc, char **argv);
+
+/* --json, for an array of struct opt. */
+#define COMMAND_JSON(variable)                                                                     \
+	{                                                                                          \
+		.name = "json", .kind = OPT_FLAG, .help = "print one JSON document",               \
+		.flag = &(variable)                                                                \
+	}
