@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the coordinator decides: networks, tokens, joins, nodes. Each function is one transaction:
+ * either all of it is stored (and then published), or nothing. Refusals are a code and one sentence
+ * that says what, why, and what to do.
+ *
+ * The HTTP API (coordinator/api.c) and the MQTT session (coordinator/session.c) call these.
+ */
+#pragma once
+
+#include "coordinator/keys.h"
+#include "coordinator/publisher.h"
+#include "coordinator/store.h"
+#include "schemas/api.h"
+
+struct authority {
+	struct store *store;
+	struct keys *keys;
+	struct publisher *publisher;
+	int64_t (*now)(void); /* wall seconds: clock_wall */
+};
+
+/* Why not. `status`: the HTTP status (400, 404, 409, 500, 507). */
+struct refusal_reason {
+	unsigned status;
+	char code[32];
+	char message[512];
+};
+/* Fills it and returns -ECANCELED, so that `return refuse(...)` reads well. */
+int refuse(struct refusal_reason *why, unsigned status, const char *code, const char *fmt, ...)
+	PRINTF(4, 5);
+/* For a negative errno of the store: a sentence about the disk. */
+int refuse_store(struct refusal_reason *why, int error);
+
+/* A transaction around `r`: begin; then end with what happened: commit and flush, or roll back. */
+int authority_begin(struct authority *a, struct refusal_reason *why);
+int authority_end(struct authority *a, int r, struct refusal_reason *why);
+
+/* ---- networks.c */
+/* The settings of a network that says nothing of them: to be filled in before a request is decoded
+ * over it, so that a 0 in the request means 0. */
+void network_defaults(struct api_network *ret);
+int network_create(struct authority *a, const struct api_network *wish, struct refusal_reason *why);
+/* `wish`: the whole new settings (name and ranges as they are). */
+int network_set(struct authority *a, const struct api_network *wish, struct refusal_reason *why);
+int network_delete(struct authority *a, const char *name, struct refusal_reason *why);
+int network_release(struct authority *a, const char *name, uint64_t *ret_released,
+		    struct refusal_reason *why);
+int network_show(struct authority *a, struct arena *arena, const char *name,
+		 struct api_network *ret, struct refusal_reason *why);
+int network_list(struct authority *a, struct arena *arena, struct api_network **ret,
+		 size_t *ret_count, struct refusal_reason *why);
+/* Members of a read-back peers journal that the store does not know become orphans of ours. */
+int network_orphan_add(struct authority *a, const char *network, const char *node,
+		       const char *body);
+
+/* ---- tokens.c */
+int token_create(struct authority *a, struct arena *arena, const struct api_token_create *wish,
+		 struct api_token *ret, struct refusal_reason *why);
+int token_revoke(struct authority *a, const char *id, struct refusal_reason *why);
+int token_list(struct authority *a, struct arena *arena, const char *network,
+	       struct api_token **ret, size_t *ret_count, struct refusal_reason *why);
+
+/* ---- nodes.c */
+int node_list(struct authority *a, struct arena *arena, const char *network, struct api_node **ret,
+	      size_t *ret_count, struct refusal_reason *why);
+/* By id, or by name; one row per network. */
+int node_show(struct authority *a, struct arena *arena, const char *node, struct api_node **ret,
+	      size_t *ret_count, struct refusal_reason *why);
+int node_rename(struct authority *a, const char *node, const char *wish,
+		struct refusal_reason *why);
+/* Out of all its networks. */
+int node_remove(struct authority *a, const char *node, struct refusal_reason *why);
+int node_leave(struct authority *a, const char *node_id, const char *network,
+	       struct refusal_reason *why);
+/* u/<node>/state: taken when its seq is higher. */
+int node_seen(struct authority *a, const char *node_id, const struct node_state *state);
+/* Forgets nodes that were silent for longer than their token's --forget. To be called every
+ * `seconds` while the broker is connected: only then, and while some node is heard, does silence count. */
+int node_forget(struct authority *a, int64_t seconds);
+/* n/<net>/ep/<node> that was stable for 60 s: into the member, and the topic is cleared. */
+int node_endpoints(struct authority *a, const char *node_id, const char *network,
+		   const struct ep *ep);
+
+/* ---- join.c */
+/* A join request whose two signatures were checked by the caller: the token's by the token's key,
+ * the identity's by the key in the request. `document` is the whole request as it was received,
+ * `topic` where the answer goes (part of what is signed); `rid`: that of a node_request, whose
+ * response then wraps the answer; NULL for an enrolment. Appends the signed answer, a refusal
+ * included; the identical request gets the identical answer. Negative errno when nothing can be
+ * said because the store failed. */
+int join_decide(struct authority *a, const struct join_request *request, const void *document,
+		size_t document_len, const struct topic *topic, const char *rid,
+		struct buf *ret_answer);
+
+/* ---- certificate.c */
+/* A certificate for the key of `csr_pem` that names the node and all its networks. */
+int node_certificate(struct authority *a, const char *node_id, const char *csr_pem,
+		     struct buf *ret_pem, struct refusal_reason *why);
+
+/* ---- hosts.c: addresses and names in a network */
+/* Host indexes run from 1; the same index is used in both ranges. */
+uint64_t host_last(const struct network *n);
+/* Own address in range `i`, with the range's length. */
+struct prefix host_address(const struct network *n, size_t i, uint64_t host);
+/* The index of an address in the network's ranges; UINT64_MAX: outside. */
+uint64_t host_index(const struct network *n, const struct addr *address);
+/* Gives `wish` (0: none) if it is free, else one that was never used, else the one freed longest ago.
+ * -ENOSPC: none is left. Updates n->next_host, not yet stored. */
+int host_allocate(struct authority *a, struct network *n, uint64_t wish, uint64_t *ret);
+/* `wish` made a label, or `wish-2`, ... when another node or an orphan bears it. */
+int host_name(struct authority *a, const char *network, const char *node, const char *wish,
+	      char ret[static LABEL_SIZE]);
+
+/* ---- members.c: bodies from rows */
+void member_peer_body(const struct network *n, const struct member_row *m,
+		      const struct node_row *node, struct buf *out);
+void member_settings_body(const struct network *n, struct buf *out);
+void member_membership(struct arena *arena, const struct network *n, const struct member_row *m,
+		       struct membership *ret);
+/* Publishes a/<node>/config from the store's rows. */
+int member_config_publish(struct authority *a, const char *node_id);
+/* Puts into the journals what the rows say and the writers do not have (operations that waited
+ * for a window when the process ended). */
+int member_reconcile(struct authority *a);

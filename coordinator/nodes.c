@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Nodes: listing, renaming, removing, leaving, and what they say of themselves.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "coordinator/authority.h"
+#include "lib/log.h"
+#include "lib/text.h"
+
+#define FORGET_MAX 100 /* in one transaction; the rest follow in the next */
+
+static void node_fill(struct arena *arena, const struct network *n, const struct member_row *m,
+		      const struct node_row *node, struct api_node *ret)
+{
+	*ret = (struct api_node){
+		.id = m->node,
+		.name = m->name,
+		.network = m->network,
+		.addresses = arena_array(arena, n->range_count, sizeof(*ret->addresses)),
+		.address_count = n->range_count,
+		.tags = m->tags,
+		.tag_count = m->tag_count,
+		.site = node->site,
+		.role = m->role,
+		.online = node->online,
+		.last_seen = node->last_seen,
+		.endpoints = m->endpoints,
+		.endpoint_count = m->endpoint_count,
+	};
+	for (size_t i = 0; i < n->range_count; i++)
+		ret->addresses[i] = host_address(n, i, m->host).addr;
+	memcpy(ret->wireguard_key, m->wireguard_key, KEY_LEN);
+}
+
+static int nodes_fill(struct authority *a, struct arena *arena, const struct member_row *members,
+		      size_t count, struct api_node **ret)
+{
+	*ret = arena_array(arena, count, sizeof(**ret));
+	for (size_t i = 0; i < count; i++) {
+		struct node_row node;
+		struct network n;
+		int r = store_network_get(a->store, arena, members[i].network, &n);
+
+		if (r == 0)
+			r = store_node_get(a->store, arena, members[i].node, &node);
+		if (r < 0)
+			return r;
+		node_fill(arena, &n, &members[i], &node, &(*ret)[i]);
+	}
+	return 0;
+}
+
+int node_list(struct authority *a, struct arena *arena, const char *network, struct api_node **ret,
+	      size_t *ret_count, struct refusal_reason *why)
+{
+	struct member_row *members;
+	int r = store_member_list(a->store, arena, network, NULL, &members, ret_count);
+
+	if (r == 0)
+		r = nodes_fill(a, arena, members, *ret_count, ret);
+	return r < 0 ? refuse_store(why, r) : 0;
+}
+
+/* The memberships of a node given by id or by name. A name that two nodes bear (in two networks) is
+ * refused: the id says which. */
+static int members_of(struct authority *a, struct arena *arena, const char *node,
+		      struct member_row **ret, size_t *ret_count, struct refusal_reason *why)
+{
+	struct member_row *all;
+	const char *id = NULL;
+	size_t count;
+	int r = store_member_list(a->store, arena, NULL, node, ret, ret_count);
+
+	if (r < 0 || *ret_count)
+		return r;
+	r = store_member_list(a->store, arena, NULL, NULL, &all, &count);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		if (strcmp(all[i].name, node) != 0)
+			continue;
+		if (id && strcmp(id, all[i].node) != 0)
+			return refuse(why, 409, "ambiguous",
+				      "two nodes are named %s (%s and %s); give the id", node, id,
+				      all[i].node);
+		id = all[i].node;
+	}
+	if (r == 0 && !id)
+		return refuse(why, 404, "unknown_node",
+			      "there is no node %s; `warren node list` shows those there are", node);
+	return r < 0 ? r : store_member_list(a->store, arena, NULL, id, ret, ret_count);
+}
+
+int node_show(struct authority *a, struct arena *arena, const char *node, struct api_node **ret,
+	      size_t *ret_count, struct refusal_reason *why)
+{
+	struct member_row *members;
+	int r = members_of(a, arena, node, &members, ret_count, why);
+
+	if (r == 0)
+		r = nodes_fill(a, arena, members, *ret_count, ret);
+	return r < 0 && r != -ECANCELED ? refuse_store(why, r) : r;
+}
+
+static int member_publish(struct authority *a, struct arena *arena, const struct member_row *m)
+{
+	struct buf body = { 0 };
+	struct node_row node;
+	struct network n;
+	int r = store_network_get(a->store, arena, m->network, &n);
+
+	if (r == 0)
+		r = store_node_get(a->store, arena, m->node, &node);
+	if (r == 0) {
+		member_peer_body(&n, m, &node, &body);
+		r = publisher_put(a->publisher, m->network, JOURNAL_PEERS, m->node,
+				  buf_cstr(&body));
+	}
+	buf_done(&body);
+	return r;
+}
+
+static int member_rename(struct authority *a, struct arena *arena, struct member_row *m,
+			 const char *wish, struct refusal_reason *why)
+{
+	char name[LABEL_SIZE], label[LABEL_SIZE];
+	int r = host_name(a, m->network, m->node, wish, name);
+
+	text_make_label(wish, label);
+	if (r == 0 && strcmp(name, label) != 0)
+		return refuse(why, 409, "name_taken",
+			      "network %s has another node named %s; choose another name",
+			      m->network, label);
+	if (r < 0)
+		return r;
+	m->name = arena_strdup(arena, name);
+	r = store_member_put(a->store, m);
+	return r < 0 ? r : member_publish(a, arena, m);
+}
+
+int node_rename(struct authority *a, const char *node, const char *wish,
+		struct refusal_reason *why)
+{
+	struct arena arena = { 0 };
+	struct member_row *members;
+	size_t count = 0;
+	int r = authority_begin(a, why);
+
+	if (r < 0)
+		return r;
+	r = members_of(a, &arena, node, &members, &count, why);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = member_rename(a, &arena, &members[i], wish, why);
+	if (r == 0)
+		r = member_config_publish(a, members[0].node);
+	arena_done(&arena);
+	return authority_end(a, r, why);
+}
+
+static void clear_topic(struct authority *a, enum topic_kind kind, const char *network,
+			const char *node)
+{
+	struct topic t = { .kind = kind };
+
+	snprintf(t.id, sizeof(t.id), "%s", node);
+	snprintf(t.network, sizeof(t.network), "%s", network ? network : "");
+	publisher_clear(a->publisher, &t);
+}
+
+static int member_end(struct authority *a, const struct member_row *m, enum journal_why reason)
+{
+	struct ended_row ended = {
+		.network = m->network,
+		.node = m->node,
+		.why = reason,
+		.at = a->now(),
+		.name = m->name,
+		.host = m->host,
+	};
+	int r = store_serial(a->store, &ended.serial);
+
+	if (r == 0)
+		r = store_ended_put(a->store, &ended);
+	if (r == 0)
+		r = store_member_delete(a->store, m->network, m->node);
+	if (r == 0)
+		r = store_host_free(a->store, m->network, m->host, ended.at);
+	if (r == 0)
+		r = publisher_del(a->publisher, m->network, JOURNAL_PEERS, m->node, reason);
+	if (r == 0)
+		clear_topic(a, TOPIC_EP, m->network, m->node);
+	return r;
+}
+
+/* Every topic of the node is cleared once it is in no network any more; the word that its memberships
+ * ended is in the journals. */
+static int node_after_end(struct authority *a, struct arena *arena, const char *node)
+{
+	struct member_row *left;
+	size_t count;
+	int r = store_member_list(a->store, arena, NULL, node, &left, &count);
+
+	if (r < 0 || count)
+		return r < 0 ? r : member_config_publish(a, node);
+	clear_topic(a, TOPIC_NODE, NULL, node);
+	clear_topic(a, TOPIC_CONFIG, NULL, node);
+	return 0;
+}
+
+int node_remove(struct authority *a, const char *node, struct refusal_reason *why)
+{
+	struct arena arena = { 0 };
+	struct member_row *members;
+	size_t count = 0;
+	int r = authority_begin(a, why);
+
+	if (r < 0)
+		return r;
+	r = members_of(a, &arena, node, &members, &count, why);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = member_end(a, &members[i], WHY_REMOVED);
+	if (r == 0)
+		r = node_after_end(a, &arena, members[0].node);
+	arena_done(&arena);
+	return authority_end(a, r, why);
+}
+
+int node_leave(struct authority *a, const char *node_id, const char *network,
+	       struct refusal_reason *why)
+{
+	struct arena arena = { 0 };
+	struct member_row m;
+	int r = authority_begin(a, why);
+
+	if (r < 0)
+		return r;
+	r = store_member_get(a->store, &arena, network, node_id, &m);
+	if (r == -ENOENT)
+		r = refuse(why, 404, "not_a_member", "this node is not in network %s", network);
+	if (r == 0)
+		r = member_end(a, &m, WHY_LEFT);
+	if (r == 0)
+		r = node_after_end(a, &arena, node_id);
+	arena_done(&arena);
+	return authority_end(a, r, why);
+}
+
+int node_seen(struct authority *a, const char *node_id, const struct node_state *state)
+{
+	struct arena arena = { 0 };
+	struct node_row node;
+	int r = store_node_get(a->store, &arena, node_id, &node);
+
+	if (r == 0 && state->seq <= node.state_seq)
+		r = -ESTALE;
+	if (r == 0) {
+		if (node.online != state->online)
+			log_info("node-state", "node=%s online=%s", node_id,
+				 state->online ? "yes" : "no");
+		node.state_seq = state->seq;
+		node.online = state->online;
+		node.last_seen = a->now();
+		node.silent = 0;
+		r = store_node_put(a->store, &node);
+	}
+	arena_done(&arena);
+	return r;
+}
+
+int node_forget(struct authority *a, int64_t seconds)
+{
+	struct refusal_reason why;
+	struct arena arena = { 0 };
+	struct member_row *members;
+	size_t count = 0;
+	int r = authority_begin(a, &why);
+
+	if (r < 0)
+		return r;
+	r = store_silence_add(a->store, seconds);
+	if (r == 0)
+		r = store_member_silent(a->store, &arena, FORGET_MAX, &members, &count);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		log_info("node-forgotten", "network=%s node=%s name=%s", members[i].network,
+			 members[i].node, members[i].name);
+		r = member_end(a, &members[i], WHY_SILENT);
+		if (r == 0)
+			r = node_after_end(a, &arena, members[i].node);
+	}
+	arena_done(&arena);
+	return authority_end(a, r, &why);
+}
+
+int node_endpoints(struct authority *a, const char *node_id, const char *network,
+		   const struct ep *ep)
+{
+	struct refusal_reason why;
+	struct arena arena = { 0 };
+	struct member_row m;
+	int r = authority_begin(a, &why);
+
+	if (r < 0)
+		return r;
+	r = store_member_get(a->store, &arena, network, node_id, &m);
+	if (r == 0 && ep->seq <= m.ep_seq)
+		r = -ECANCELED;
+	if (r == 0) {
+		m.endpoints = ep->endpoints;
+		m.endpoint_count = ep->endpoint_count;
+		m.ep_seq = ep->seq;
+		r = store_member_put(a->store, &m);
+	}
+	if (r == 0)
+		r = member_publish(a, &arena, &m);
+	if (r == 0)
+		clear_topic(a, TOPIC_EP, network, node_id);
+	arena_done(&arena);
+	return authority_end(a, r == -ENOENT ? -ECANCELED : r, &why);
+}

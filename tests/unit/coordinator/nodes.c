@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+
+#include "coordinator/authority.h"
+#include "tests/fakes/authority_fake.h"
+#include "tests/test.h"
+
+#define ONE "aaaaaaaaaaaaaaaa"
+#define TWO "bbbbbbbbbbbbbbbb"
+
+static struct authority *a;
+static struct refusal_reason why;
+
+static void member(const char *network, const char *node, const char *name, uint64_t host)
+{
+	struct member_row m = { .network = xstrdup(network), .node = xstrdup(node),
+				.name = xstrdup(name), .host = host, .token = xstrdup("t") };
+	struct node_row n = { .id = m.node };
+	struct arena arena = { 0 };
+
+	if (store_node_get(a->store, &arena, node, &n) == -ENOENT)
+		CHECK_INT(store_node_put(a->store, &n), 0);
+	CHECK_INT(store_member_put(a->store, &m), 0);
+	CHECK_INT(member_reconcile(a), 0);
+	CHECK(authority_fake_peer(a, network, node));
+	arena_done(&arena);
+}
+
+static void setup(void)
+{
+	struct prefix p;
+	struct api_network wish = { .name = xstrdup("office"), .ranges = &p, .range_count = 1 };
+
+	a = authority_fake();
+	CHECK_INT(prefix_parse("10.36.50.0/24", &p), 0);
+	network_defaults(&wish);
+	CHECK_INT(network_create(a, &wish, &why), 0);
+	wish.name = xstrdup("lab");
+	CHECK_INT(prefix_parse("10.36.51.0/24", &p), 0);
+	CHECK_INT(network_create(a, &wish, &why), 0);
+	member("office", ONE, "db1", 1);
+	member("office", TWO, "db2", 2);
+	member("lab", ONE, "db1", 1);
+}
+
+TEST(by_name_or_id)
+{
+	struct arena arena = { 0 };
+	struct api_node *n;
+	size_t count;
+
+	setup();
+	CHECK_INT(node_show(a, &arena, "db1", &n, &count, &why), 0);
+	CHECK_INT(count, 2);
+	CHECK_STR(n[0].id, ONE);
+	CHECK_INT(node_show(a, &arena, TWO, &n, &count, &why), 0);
+	CHECK_INT(count, 1);
+	CHECK_INT(node_show(a, &arena, "db3", &n, &count, &why), -ECANCELED);
+	CHECK_INT(why.status, 404);
+	member("lab", TWO, "db3", 2);
+	member("office", "cccccccccccccccc", "db3", 3);
+	CHECK_INT(node_show(a, &arena, "db3", &n, &count, &why), -ECANCELED);
+	CHECK_STR(why.code, "ambiguous");
+	arena_done(&arena);
+}
+
+TEST(rename_in_all_networks_or_nowhere)
+{
+	setup();
+	CHECK_INT(node_rename(a, "db1", "Main DB", &why), 0);
+	CHECK(strstr(authority_fake_peer(a, "office", ONE), "\"name\":\"main-db\""));
+	CHECK(strstr(authority_fake_peer(a, "lab", ONE), "\"name\":\"main-db\""));
+	CHECK(strstr(authority_fake_register(a, "a/" ONE "/config"), "main-db"));
+	CHECK_INT(node_rename(a, "main-db", "db2", &why), -ECANCELED);
+	CHECK_STR(why.code, "name_taken");
+	CHECK(strstr(authority_fake_peer(a, "office", ONE), "main-db"));
+	CHECK(strstr(authority_fake_peer(a, "lab", ONE), "main-db"));
+}
+
+TEST(remove_ends_all_and_tells_it)
+{
+	setup();
+	CHECK_INT(node_remove(a, "db1", &why), 0);
+	CHECK_INT(authority_fake_removed(a, "office", ONE), WHY_REMOVED);
+	CHECK_INT(authority_fake_removed(a, "lab", ONE), WHY_REMOVED);
+	CHECK(authority_fake_peer(a, "office", TWO));
+	CHECK(authority_fake_cleared(a, "a/" ONE "/config"));
+	CHECK(authority_fake_cleared(a, "n/office/ep/" ONE));
+	CHECK(authority_fake_cleared(a, "u/" ONE "/state"));
+	CHECK_INT(node_remove(a, "db1", &why), -ECANCELED);
+}
+
+TEST(leave_one_network_keeps_the_other)
+{
+	setup();
+	CHECK_INT(node_leave(a, ONE, "office", &why), 0);
+	CHECK_INT(authority_fake_removed(a, "office", ONE), WHY_LEFT);
+	CHECK(authority_fake_peer(a, "lab", ONE));
+	CHECK(!authority_fake_cleared(a, "u/" ONE "/state"));
+	CHECK(strstr(authority_fake_register(a, "a/" ONE "/config"), "\"left\""));
+	CHECK_INT(node_leave(a, ONE, "office", &why), -ECANCELED);
+	CHECK_STR(why.code, "not_a_member");
+}
+
+TEST(state_takes_only_higher_numbers)
+{
+	struct node_state s = { .seq = (1 << 20) + 1, .online = true };
+	struct arena arena = { 0 };
+	struct node_row n;
+
+	setup();
+	CHECK_INT(node_seen(a, ONE, &s), 0);
+	CHECK_INT(node_seen(a, ONE, &s), -ESTALE);
+	s = (struct node_state){ .seq = 1 << 20, .online = false }; /* a late will */
+	CHECK_INT(node_seen(a, ONE, &s), -ESTALE);
+	CHECK_INT(store_node_get(a->store, &arena, ONE, &n), 0);
+	CHECK(n.online);
+	CHECK_INT(n.last_seen, fake_now);
+	CHECK_INT(node_seen(a, "cccccccccccccccc", &s), -ENOENT);
+	arena_done(&arena);
+}
+
+TEST(silent_nodes_are_forgotten)
+{
+	struct node_state s = { .seq = 1, .online = true };
+	struct token_row t = { .id = xstrdup("t"), .network = xstrdup("office"), .forget = 120 };
+
+	setup();
+	CHECK_INT(store_token_put(a->store, &t), 0);
+	CHECK_INT(node_forget(a, 1000), 0); /* nobody is heard: it may be us */
+	CHECK_INT(node_seen(a, TWO, &s), 0);
+	CHECK_INT(node_forget(a, 60), 0);
+	CHECK(authority_fake_peer(a, "office", ONE));
+	CHECK_INT(node_forget(a, 59), 0);
+	s = (struct node_state){ .seq = 2, .online = false };
+	CHECK_INT(node_seen(a, ONE, &s), 0); /* it spoke: its silence begins anew */
+	CHECK_INT(node_forget(a, 119), 0);
+	CHECK(authority_fake_peer(a, "office", ONE));
+	CHECK_INT(node_forget(a, 1), 0);
+	CHECK_INT(authority_fake_removed(a, "office", ONE), WHY_SILENT);
+	CHECK_INT(authority_fake_removed(a, "lab", ONE), WHY_SILENT);
+	CHECK(authority_fake_peer(a, "office", TWO)); /* online */
+}
+
+TEST(endpoints_by_higher_seq)
+{
+	char *endpoint[1] = { xstrdup("203.0.113.9:51830") };
+	struct ep ep = { .seq = 5, .endpoints = endpoint, .endpoint_count = 1 };
+
+	setup();
+	CHECK_INT(node_endpoints(a, ONE, "office", &ep), 0);
+	CHECK(strstr(authority_fake_peer(a, "office", ONE), "203.0.113.9:51830"));
+	CHECK(authority_fake_cleared(a, "n/office/ep/" ONE));
+	endpoint[0] = xstrdup("203.0.113.10:51830");
+	CHECK_INT(node_endpoints(a, ONE, "office", &ep), -ECANCELED);
+	CHECK(strstr(authority_fake_peer(a, "office", ONE), "203.0.113.9:51830"));
+}
+
+TEST(what_was_not_published_is_at_the_next_start)
+{
+	setup();
+	CHECK_INT(store_member_delete(a->store, "office", TWO), 0);
+	CHECK_INT(member_reconcile(a), 0);
+	CHECK_INT(authority_fake_removed(a, "office", TWO), WHY_GONE);
+	CHECK(authority_fake_peer(a, "office", ONE));
+}
+
+TEST_MAIN("nodes")
