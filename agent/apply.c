@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Passes over the kernel. Owns the timers and, per network, what was last applied. One thread.
+ */
+#include "agent/apply.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/follow.h"
+#include "agent/nft.h"
+#include "agent/peers.h"
+#include "agent/plan.h"
+#include "agent/reach.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/map.h"
+#include "lib/mem.h"
+#include "lib/text.h"
+
+#define PERIOD (60 * USEC_PER_SEC)
+#define KEEP (60 * USEC_PER_SEC)
+#define BACKOFF_FIRST USEC_PER_SEC
+#define BACKOFF_MAX (60 * USEC_PER_SEC)
+
+struct apply {
+	struct apply_config c;
+	struct loop_timer partial, full;
+	uint64_t keep_until;
+	uint64_t backoff;      /* 0: the last pass was fine */
+	struct map *forgotten; /* interfaces that we tore down in this process */
+	bool failed;	       /* in this pass */
+	bool kept;
+	char problem[384];
+};
+
+void apply_wanted(const struct network *n, struct wanted_network *ret)
+{
+	*ret = (struct wanted_network){
+		.interface = n->interface,
+		.private_key = n->private_key,
+		.port = n->port,
+		.mtu = n->mtu,
+		.keepalive = n->keepalive,
+		.addresses = n->membership.addresses,
+		.address_count = n->membership.address_count,
+		.peers = n->peers,
+	};
+}
+
+static struct network *network_of(const struct apply *a, const char *interface)
+{
+	const struct memberships *m = a->c.memberships;
+
+	for (size_t i = 0; i < m->count; i++)
+		if (strcmp(m->list[i]->interface, interface) == 0)
+			return m->list[i];
+	return NULL;
+}
+
+/* ---- what was last applied ---- */
+
+static void applied_free(void *value)
+{
+	wg_peer_done(value);
+	free(value);
+}
+
+void apply_network_done(struct network *n)
+{
+	map_free(n->applied, applied_free);
+	n->applied = NULL;
+	n->up = false;
+}
+
+static void set_applied(struct network *n, const char *key, const struct wg_peer *p)
+{
+	struct wg_peer *copy = NULL, *before;
+
+	if (p) {
+		copy = xmemdup(p, sizeof(*p));
+		copy->allowed = p->allowed_count ? xmemdup(p->allowed,
+							   p->allowed_count * sizeof(*p->allowed)) :
+						   NULL;
+	}
+	before = copy ? map_put(n->applied, key, copy) : map_del(n->applied, key);
+	if (before)
+		applied_free(before);
+}
+
+/* ---- applying ---- */
+
+static void on_failed(void *owner, const struct op *op, int error, const char *why)
+{
+	struct apply *a = owner;
+	struct network *n = op->link ? network_of(a, op->link) : NULL;
+
+	a->failed = true;
+	log_warn("apply-failed", "link=%s error=%s", op->link ? op->link : "-", log_quote(why));
+	if (!n) {
+		snprintf(a->problem, sizeof(a->problem), "%s", why);
+		return;
+	}
+	snprintf(n->problem, sizeof(n->problem), "%s", why);
+	n->up = false;
+	/* Somebody was faster: another one is looked for. */
+	if (op->kind == OP_LINK_DEVICE && error == -EADDRINUSE)
+		n->port = 0;
+}
+
+static void run(struct apply *a, const struct plan *p)
+{
+	char text[OP_TEXT_SIZE];
+
+	for (size_t i = 0; i < p->count; i++) {
+		op_format(&p->ops[i], text, sizeof(text));
+		log_debug("apply", "op=%s", log_quote(text));
+	}
+	if (p->count == 0)
+		return;
+	if (kernel_apply(a->c.kernel, p->ops, p->count, on_failed, a) < 0)
+		a->failed = true;
+}
+
+static void schedule(struct apply *a)
+{
+	uint64_t now = clock_mono(), due = now + PERIOD;
+
+	if (a->failed) {
+		a->backoff = a->backoff ? MIN(2 * a->backoff, BACKOFF_MAX) : BACKOFF_FIRST;
+		due = now + a->backoff;
+	} else {
+		a->backoff = 0;
+		*a->problem = '\0';
+	}
+	if (a->kept)
+		due = MIN(due, MAX(a->keep_until, now));
+	loop_timer_set(a->c.loop, &a->full, due);
+	if (a->c.done)
+		a->c.done(a->c.owner);
+}
+
+/* ---- the partial pass ---- */
+
+struct touched {
+	struct network *network;
+	char key[KEY_BASE64_SIZE];
+	bool wanted;
+	struct wg_peer desired;
+	struct wg_peer actual; /* shallow copy */
+	bool was;
+};
+
+static size_t collect(struct apply *a, struct touched **ret)
+{
+	const struct memberships *m = a->c.memberships;
+	struct touched *list = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->count; i++) {
+		struct network *net = m->list[i];
+		struct wanted_network w;
+
+		apply_wanted(net, &w);
+		for (const char *key = peers_touched_next(net->peers, NULL); key;
+		     key = peers_touched_next(net->peers, key)) {
+			const struct wg_peer *was = map_get(net->applied, key);
+			struct touched *t;
+			uint8_t bytes[KEY_LEN];
+
+			if (base64_decode(key, strlen(key), bytes, KEY_LEN) != KEY_LEN)
+				continue;
+			list = xreallocarray(list, n + 1, sizeof(*list));
+			t = &list[n++];
+			*t = (struct touched){ .network = net, .was = was != NULL };
+			snprintf(t->key, sizeof(t->key), "%s", key);
+			t->wanted = !net->dropped && wanted_peer(&w, bytes, &t->desired);
+			if (was)
+				t->actual = *was;
+			/* WireGuard may have followed the peer elsewhere meanwhile. */
+			if (t->wanted && t->desired.endpoint_wanted)
+				t->actual.endpoint = (struct endpoint){ 0 };
+		}
+	}
+	*ret = list;
+	return n;
+}
+
+static void settle_partial(struct touched *t)
+{
+	struct peer_entry *e = peers_by_key(t->network->peers, t->desired.key);
+
+	if (!t->network->up)
+		return;
+	set_applied(t->network, t->key, t->wanted ? &t->desired : NULL);
+	if (t->wanted && e && !t->was)
+		reach_made(t->network->reach, e);
+	if (t->wanted && e)
+		e->endpoint_wanted = false;
+}
+
+static void partial_fired(struct loop_timer *timer)
+{
+	struct apply *a = container_of(timer, struct apply, partial);
+	const struct memberships *m = a->c.memberships;
+	struct touched *list;
+	struct plan p = { 0 };
+	size_t n;
+
+	/* Where the interface is not there yet, or in doubt, only a full pass will do. */
+	for (size_t i = 0; i < m->count; i++)
+		if (!m->list[i]->up) {
+			apply_full(a);
+			return;
+		}
+	n = collect(a, &list);
+	for (size_t i = 0; i < n; i++)
+		plan_peer(&p, list[i].network->interface, list[i].wanted ? &list[i].desired : NULL,
+			  list[i].was ? &list[i].actual : NULL);
+	plan_order(&p);
+	a->failed = false;
+	run(a, &p);
+	for (size_t i = 0; i < n; i++)
+		settle_partial(&list[i]);
+	plan_done(&p);
+	for (size_t i = 0; i < n; i++)
+		wg_peer_done(&list[i].desired);
+	free(list);
+	for (size_t i = 0; i < m->count; i++)
+		peers_touched_clear(m->list[i]->peers);
+	if (a->failed)
+		schedule(a);
+	else if (a->c.done)
+		a->c.done(a->c.owner);
+}
+
+/* ---- the full pass ---- */
+
+static void choose_port(struct apply *a, struct network *n, const struct wg_link *actual)
+{
+	uint16_t before = n->port;
+
+	if (actual && actual->port && (!n->port || n->port == actual->port)) {
+		n->port = actual->port;
+	} else if (!n->port || apply_free_port(a->c.memberships, n, n->port) != n->port) {
+		n->port = apply_free_port(a->c.memberships, n, n->first_port);
+		if (!n->port) {
+			snprintf(n->problem, sizeof(n->problem),
+				 "no free UDP port from %u on: all are taken", n->first_port);
+			a->failed = true;
+		}
+	}
+	if (n->port != before) {
+		memberships_store(a->c.state, n);
+		log_info("port", "network=%s port=%u", n->name, n->port);
+	}
+}
+
+/* network create --max-stale: what was not confirmed for so long does not count any more. */
+static bool is_too_stale(const struct network *n)
+{
+	int64_t since = n->follow_peers && n->max_stale ? follow_stale_since(n->follow_peers) : 0;
+
+	return since && clock_wall() - since >= n->max_stale;
+}
+
+static void drop_peers(struct wg_link *l)
+{
+	for (size_t i = 0; i < l->peer_count; i++)
+		wg_peer_done(&l->peers[i]);
+	l->peer_count = 0;
+}
+
+static bool is_keeping(const struct apply *a)
+{
+	return clock_mono() < a->keep_until;
+}
+
+static void make_desired(struct apply *a, const struct host *actual, struct host *ret)
+{
+	const struct memberships *m = a->c.memberships;
+
+	*ret = (struct host){ 0 };
+	for (size_t i = 0; i < m->count; i++) {
+		struct network *n = m->list[i];
+		struct wanted_network w;
+
+		*n->problem = '\0';
+		n->dropped = is_too_stale(n);
+		choose_port(a, n, host_link(actual, n->interface));
+		apply_wanted(n, &w);
+		wanted_link(&w, ret);
+		if (n->dropped)
+			drop_peers(&ret->links[ret->link_count - 1]);
+	}
+	host_sort(ret);
+	a->kept = false;
+	for (size_t i = 0; i < actual->link_count && is_keeping(a); i++) {
+		const struct wg_link *l = &actual->links[i];
+		const struct network *n = network_of(a, l->name);
+		struct wg_link *d = host_link(ret, l->name);
+
+		if (n && d && n->follow_peers && !follow_is_level(n->follow_peers)) {
+			wanted_keep_peers(d, l);
+			a->kept = true;
+		} else if (!d && !map_get(a->forgotten, l->name)) {
+			wanted_keep_link(ret, l);
+			a->kept = true;
+		}
+	}
+	ret->nft = nft_rules(ret);
+	host_sort(ret);
+}
+
+static void settle_full(struct apply *a, struct network *n, const struct host *desired,
+			const struct host *actual)
+{
+	const struct wg_link *d = host_link(desired, n->interface);
+	const struct wg_link *was = host_link(actual, n->interface);
+	char key[KEY_BASE64_SIZE];
+
+	if (n->up)
+		for (size_t i = 0; i < d->peer_count; i++) {
+			struct peer_entry *e = peers_by_key(n->peers, d->peers[i].key);
+
+			base64_encode(d->peers[i].key, KEY_LEN, key);
+			set_applied(n, key, &d->peers[i]);
+			if (e && (!was || !wg_link_peer(was, d->peers[i].key)))
+				reach_made(n->reach, e);
+			if (e)
+				e->endpoint_wanted = false;
+		}
+	if (was)
+		reach_observe(n->reach, was);
+	reach_store(n->reach);
+	peers_touched_clear(n->peers);
+	(void)a;
+}
+
+static void look_for_conflicts(struct apply *a, struct network *n)
+{
+	*n->conflict = '\0';
+	for (size_t i = 0; i < n->membership.address_count && !*n->conflict; i++) {
+		struct prefix range = prefix_network(&n->membership.addresses[i]);
+		char text[128], of[PREFIX_SIZE];
+
+		if (kernel_conflict(a->c.kernel, &range, text, sizeof(text)) == 1)
+			snprintf(n->conflict, sizeof(n->conflict),
+				 "the route %s, which is not ours, takes from the network's %s",
+				 text, prefix_format(&range, of));
+	}
+}
+
+void apply_full(struct apply *a)
+{
+	const struct memberships *m = a->c.memberships;
+	struct host actual, desired;
+	struct plan p = { 0 };
+	int r = kernel_read(a->c.kernel, &actual);
+
+	loop_timer_del(a->c.loop, &a->partial);
+	a->failed = r < 0;
+	if (r < 0) {
+		snprintf(a->problem, sizeof(a->problem), "the kernel cannot be read: %s",
+			 kernel_message(a->c.kernel));
+		log_warn("kernel-read-failed", "error=%s", log_quote(kernel_message(a->c.kernel)));
+		schedule(a);
+		return;
+	}
+	make_desired(a, &actual, &desired);
+	plan_host(&p, &desired, &actual);
+	for (size_t i = 0; i < m->count; i++) {
+		apply_network_done(m->list[i]);
+		m->list[i]->applied = map_new();
+		m->list[i]->up = m->list[i]->port != 0;
+	}
+	if (p.count)
+		log_info("apply-full", "ops=%zu networks=%zu", p.count, m->count);
+	run(a, &p);
+	for (size_t i = 0; i < m->count; i++) {
+		settle_full(a, m->list[i], &desired, &actual);
+		look_for_conflicts(a, m->list[i]);
+	}
+	plan_done(&p);
+	host_done(&desired);
+	host_done(&actual);
+	schedule(a);
+}
+
+static void full_fired(struct loop_timer *t)
+{
+	apply_full(container_of(t, struct apply, full));
+}
+
+/* ---- */
+
+struct apply *apply_new(const struct apply_config *c)
+{
+	struct apply *a = xcalloc(1, sizeof(*a));
+
+	a->c = *c;
+	a->partial.fired = partial_fired;
+	a->full.fired = full_fired;
+	a->keep_until = clock_mono() + KEEP;
+	a->forgotten = map_new();
+	return a;
+}
+
+void apply_free(struct apply *a)
+{
+	if (!a)
+		return;
+	loop_timer_del(a->c.loop, &a->partial);
+	loop_timer_del(a->c.loop, &a->full);
+	map_free(a->forgotten, NULL);
+	free(a);
+}
+
+void apply_soon(struct apply *a)
+{
+	if (!a->partial.added)
+		loop_timer_set(a->c.loop, &a->partial, loop_now(a->c.loop));
+}
+
+void apply_full_soon(struct apply *a)
+{
+	loop_timer_set(a->c.loop, &a->full, loop_now(a->c.loop));
+}
+
+void apply_forget(struct apply *a, const struct network *n)
+{
+	map_put(a->forgotten, n->interface, a);
+}
+
+const char *apply_problem(const struct apply *a)
+{
+	return *a->problem ? a->problem : NULL;
+}

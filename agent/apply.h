@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Makes the kernel look like the memberships: a partial pass over the touched peers after a delta, a
+ * full one at the start, when the kernel says that something changed, every 60 s, and after a failure
+ * (1 s, 2, 4 ... 60 s).
+ *
+ * What the kernel has and the disk does not know is left alone until the network's journal is caught
+ * up, at most for 60 s after the start.
+ */
+#pragma once
+
+#include "agent/kernel.h"
+#include "agent/memberships.h"
+#include "agent/wanted.h"
+
+struct apply;
+
+struct apply_config {
+	struct loop *loop;
+	struct kernel *kernel;
+	struct state *state;
+	const struct memberships *memberships;
+	/* A pass is done: problems, ports and `up` may be others. */
+	void (*done)(void *owner);
+	void *owner;
+};
+
+struct apply *apply_new(const struct apply_config *c);
+/* Leaves the kernel as it is. */
+void apply_free(struct apply *a);
+
+/* The touched peers of all networks, in the next turn of the loop. */
+void apply_soon(struct apply *a);
+/* Everything, in the next turn of the loop, or now. */
+void apply_full_soon(struct apply *a);
+void apply_full(struct apply *a);
+/* This network is torn down: its interface may go at once. */
+void apply_forget(struct apply *a, const struct network *n);
+/* Frees what `n` keeps for us. */
+void apply_network_done(struct network *n);
+
+/* What wanted.h takes of a network. */
+void apply_wanted(const struct network *n, struct wanted_network *ret);
+/* A sentence about what fails besides single networks (reading, nft); NULL: nothing. */
+const char *apply_problem(const struct apply *a);
+
+/* The first UDP port at or after `first` that nobody has, in both families, and no other network than
+ * `n` (may be NULL) has chosen. 0: none of the next 256. */
+uint16_t apply_free_port(const struct memberships *m, const struct network *n, uint16_t first);

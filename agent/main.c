@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * warren-agent: options, the lock of the network namespace, the loop.
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "lib/daemon.h"
+#include "lib/log.h"
+#include "lib/opt.h"
+#include "lib/text.h"
+#include "schemas/member.h"
+
+#define TOKENS_MAX 64
+#define LOCK_NAME "warren-agent"
+
+/* An abstract socket: its name is one per network namespace, and goes with the process. Returns the
+ * descriptor to keep, or -EADDRINUSE and who has it. */
+static int lock(pid_t *ret_owner)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	socklen_t len = offsetof(struct sockaddr_un, sun_path) + 1 + strlen(LOCK_NAME);
+	struct ucred who = { 0 };
+	socklen_t who_len = sizeof(who);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), r;
+
+	*ret_owner = 0;
+	if (fd < 0)
+		return -errno;
+	memcpy(sa.sun_path + 1, LOCK_NAME, strlen(LOCK_NAME));
+	if (bind(fd, (struct sockaddr *)&sa, len) == 0 && listen(fd, 1) == 0)
+		return fd;
+	r = -errno;
+	if (r == -EADDRINUSE && connect(fd, (struct sockaddr *)&sa, len) == 0 &&
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &who_len) == 0)
+		*ret_owner = who.pid;
+	close(fd);
+	return r;
+}
+
+static void take_lock(void)
+{
+	pid_t owner;
+	int fd = lock(&owner);
+
+	/* Kept until the process ends. */
+	if (fd == -EADDRINUSE)
+		opt_fail(1,
+			 "an agent (pid %d) already serves this network namespace; use that one"
+			 " (warren join), or stop it first",
+			 (int)owner);
+	if (fd < 0)
+		opt_fail(1, "the lock of the network namespace: %s", strerror(-fd));
+}
+
+static enum kernel_backend backend_of(const char *name)
+{
+	for (unsigned i = 0; kernel_backend_names[i]; i++)
+		if (strcmp(kernel_backend_names[i], name) == 0)
+			return (enum kernel_backend)i;
+	opt_fail(2, "--backend: %s is none of kernel, userspace, auto", name);
+}
+
+static void check(const struct agent_options *o, const char *firewall)
+{
+	if (o->site && !text_is_label(o->site))
+		opt_fail(2, "--site: %s is not a label of a-z, 0-9 and '-'", o->site);
+	for (size_t i = 0; i < o->endpoint_count; i++)
+		if (!text_is_hostport(o->endpoints[i]))
+			opt_fail(2, "--endpoint: %s is not HOST:PORT", o->endpoints[i]);
+	if (strcmp(firewall, "manage") != 0 && strcmp(firewall, "report") != 0)
+		opt_fail(2, "--firewall: %s is neither manage nor report", firewall);
+}
+
+static int serve(const struct agent_options *o)
+{
+	struct loop *l = loop_new();
+	struct agent a = { 0 };
+	char why[512] = "";
+	int r = agent_start(&a, l, o, why, sizeof(why));
+
+	if (r < 0) {
+		log_error("start-failed", "error=%s", log_quote(why));
+		agent_stop(&a);
+		loop_free(l);
+		opt_fail(1, "%s", why);
+	}
+	daemon_notify("READY=1");
+	r = loop_run(l);
+	daemon_notify("STOPPING=1");
+	log_info("stopping", "the tunnels stay");
+	agent_stop(&a);
+	loop_free(l);
+	return r < 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *backend = "auto", *firewall = "manage";
+	const char *tokens[TOKENS_MAX + 1] = { NULL },
+					*endpoints[PEER_ENDPOINTS_MAX + 1] = { NULL };
+	struct agent_options o = {
+		.state = "/var/lib/warren",
+		.control = "/run/warren/agent.sock",
+		.tokens = tokens,
+		.endpoints = endpoints,
+	};
+	const struct opt opts[] = {
+		{ .name = "state",
+		  .kind = OPT_VALUE,
+		  .arg = "DIR",
+		  .help = "where keys and journals are kept (/var/lib/warren)",
+		  .value = &o.state },
+		{ .name = "token",
+		  .kind = OPT_LIST,
+		  .arg = "TOKEN|@FILE",
+		  .file = true,
+		  .help = "join this token's network",
+		  .list = tokens,
+		  .list_max = TOKENS_MAX },
+		{ .name = "name",
+		  .kind = OPT_VALUE,
+		  .arg = "NAME",
+		  .help = "the wished name (the host's)",
+		  .value = &o.name },
+		{ .name = "site",
+		  .kind = OPT_VALUE,
+		  .arg = "SITE",
+		  .help = "where this node stands (the token's)",
+		  .value = &o.site },
+		{ .name = "control",
+		  .kind = OPT_VALUE,
+		  .arg = "PATH",
+		  .help = "the control socket (/run/warren/agent.sock)",
+		  .value = &o.control },
+		{ .name = "endpoint",
+		  .kind = OPT_LIST,
+		  .arg = "HOST:PORT",
+		  .help = "where others reach this node over UDP; announced first",
+		  .list = endpoints,
+		  .list_max = PEER_ENDPOINTS_MAX },
+		{ .name = "backend",
+		  .kind = OPT_VALUE,
+		  .arg = "kernel|userspace|auto",
+		  .help = "who serves WireGuard (auto)",
+		  .value = &backend },
+		{ .name = "firewall",
+		  .kind = OPT_VALUE,
+		  .arg = "manage|report",
+		  .help = "install our nft table, or only say what it would be (manage)",
+		  .value = &firewall },
+		{ 0 },
+	};
+
+	/* Two threads of the MQTT library would each get 64 MB of address space, and keep what they
+	 * free. */
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+	opt_parse(
+		argc, argv,
+		&(struct opt_command){ .synopsis = "[OPTION...]",
+				       .about = "Joins this host to WireGuard networks and keeps it"
+						" there. Talk to it with warren.",
+				       .opts = opts });
+	while (endpoints[o.endpoint_count])
+		o.endpoint_count++;
+	check(&o, firewall);
+	o.backend = backend_of(backend);
+	o.firewall_report = strcmp(firewall, "report") == 0;
+	daemon_begin("warren-agent");
+	take_lock();
+	return serve(&o);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Memberships and peers made into the desired state of the kernel. Owns nothing. Pure; any thread.
+ */
+#include "agent/wanted.h"
+
+#include <string.h>
+
+#include "lib/mem.h"
+
+static bool is_claimed(const struct wg_link *l, const struct prefix *x)
+{
+	for (size_t i = 0; i < l->peer_count; i++)
+		for (size_t k = 0; k < l->peers[i].allowed_count; k++)
+			if (prefix_overlaps(&l->peers[i].allowed[k], x))
+				return true;
+	return false;
+}
+
+bool wanted_peer(const struct wanted_network *n, const uint8_t key[static KEY_LEN],
+		 struct wg_peer *ret)
+{
+	const struct peer_entry *e = peers_by_key(n->peers, key);
+
+	memset(ret, 0, sizeof(*ret));
+	if (!e || !e->tunnel)
+		return false;
+	memcpy(ret->key, key, KEY_LEN);
+	ret->keepalive = n->keepalive;
+	ret->endpoint = e->endpoint;
+	ret->endpoint_wanted = e->endpoint_wanted;
+	for (size_t i = 0; i < e->address_count; i++) {
+		struct prefix host = prefix_host(&e->addresses[i]);
+
+		if (peers_by_address(n->peers, &e->addresses[i]) == e)
+			wg_peer_add_allowed(ret, &host);
+	}
+	wg_peer_sort(ret);
+	return true;
+}
+
+void wanted_link(const struct wanted_network *n, struct host *h)
+{
+	struct wg_link *l = host_add_link(h, n->interface);
+
+	memcpy(l->private_key, n->private_key, KEY_LEN);
+	l->port = n->port;
+	l->mtu = n->mtu;
+	l->up = true;
+	for (size_t i = 0; i < n->address_count; i++)
+		wg_link_add_address(l, &n->addresses[i]);
+	for (const struct peer_entry *e = peers_next(n->peers, NULL); e;
+	     e = peers_next(n->peers, e)) {
+		struct wg_peer p;
+
+		/* Of several with one key only its owner. */
+		if (peers_by_key(n->peers, e->key) == e && wanted_peer(n, e->key, &p))
+			*wg_link_add_peer(l, e->key) = p;
+	}
+}
+
+static void keep_peer(struct wg_link *l, const struct wg_peer *actual)
+{
+	struct wg_peer copy = { .keepalive = actual->keepalive };
+
+	memcpy(copy.key, actual->key, KEY_LEN);
+	for (size_t i = 0; i < actual->allowed_count; i++)
+		if (!is_claimed(l, &actual->allowed[i]))
+			wg_peer_add_allowed(&copy, &actual->allowed[i]);
+	*wg_link_add_peer(l, actual->key) = copy;
+}
+
+void wanted_keep_peers(struct wg_link *desired, const struct wg_link *actual)
+{
+	size_t known = desired->peer_count;
+
+	for (size_t i = 0; i < actual->peer_count; i++) {
+		/* The first `known` are still sorted while strangers are put behind them. */
+		struct wg_link head = *desired;
+
+		head.peer_count = known;
+		if (!wg_link_peer(&head, actual->peers[i].key))
+			keep_peer(desired, &actual->peers[i]);
+	}
+	wg_link_sort(desired);
+}
+
+void wanted_keep_link(struct host *desired, const struct wg_link *actual)
+{
+	struct wg_link *l = host_add_link(desired, actual->name);
+
+	memcpy(l->private_key, actual->private_key, KEY_LEN);
+	l->port = actual->port;
+	l->mtu = actual->mtu;
+	l->up = actual->up;
+	for (size_t i = 0; i < actual->address_count; i++)
+		wg_link_add_address(l, &actual->addresses[i]);
+	for (size_t i = 0; i < actual->route_count; i++)
+		wg_link_add_route(l, &actual->routes[i].prefix, &actual->routes[i].source);
+	for (size_t i = 0; i < actual->peer_count; i++) {
+		struct wg_peer *p = wg_link_add_peer(l, actual->peers[i].key);
+
+		p->keepalive = actual->peers[i].keepalive;
+		for (size_t k = 0; k < actual->peers[i].allowed_count; k++)
+			wg_peer_add_allowed(p, &actual->peers[i].allowed[k]);
+	}
+	host_sort(desired);
+}

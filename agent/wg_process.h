@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * wireguard-go processes: one per interface. They are started in a session of their own and handed
+ * to init, so that they outlive the agent; afterwards only their socket is known, never their
+ * process id. Used by wg_uapi.c.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "lib/base.h"
+#include "lib/nl.h"
+
+#define WG_SOCKET_DIR "/var/run/wireguard"
+
+/* A non-blocking connection to the process that serves this interface. -ECONNREFUSED: there is none
+ * (a stale socket or none at all); another negative errno. */
+int wg_process_connect(const char *link) MUST_CHECK;
+/* Starts one and waits until the interface is there and the socket answers. An interface of this
+ * name that no process serves any more is removed first: the caller made sure that it is ours.
+ * `why` gets a sentence when it fails: what is missing, or wireguard-go's own last words.
+ * -EOPNOTSUPP: no wireguard-go, or no /dev/net/tun; -EADDRINUSE: one serves this name in another
+ * network namespace; -ETIMEDOUT. */
+int wg_process_start(struct nl *route, const char *link, char *why, size_t size) MUST_CHECK;
+/* Ends it: interface and socket go, on which it exits; waits until it has let go of both. */
+int wg_process_end(struct nl *route, const char *link, char *why, size_t size) MUST_CHECK;
+/* Could one be started here? 0 or -EOPNOTSUPP with a sentence. */
+int wg_process_possible(char *why, size_t size) MUST_CHECK;
