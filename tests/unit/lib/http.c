@@ -284,6 +284,8 @@ TEST(long_body_is_refused)
 	buf_done(&c.out);
 	call_start(&c, &s, "PUT", "/", too_long);
 	CHECK_INT(call_end(&c, &s), 413);
+	CHECK_STR(buf_cstr(&c.out), "{\"error\":{\"code\":\"too_large\",\"message\":"
+				    "\"the body is longer than 64 KiB\"}}");
 	buf_done(&c.out);
 	/* Its length not announced. */
 	fd = raw_connect(&s);
