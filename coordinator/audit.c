@@ -312,8 +312,8 @@ static void unknown_message(struct publisher *p, const struct topic *t,
 	bool head = t->kind == TOPIC_JOURNAL || t->kind == TOPIC_MANIFEST;
 	struct journal_position at;
 
-	if (u && u->peers && t->journal == JOURNAL_PEERS)
-		readback_message(u->peers, t, m);
+	if (u && u->readbacks[t->journal])
+		readback_message(u->readbacks[t->journal], t, m);
 	if (!head || m->len == 0 || !readback_position(p, t, m, &at))
 		return;
 	if (publisher_deleted_epoch(p, t->network) >= at.epoch) {
@@ -331,10 +331,44 @@ static void unknown_message(struct publisher *p, const struct topic *t,
 	}
 	if (journal_position_cmp(at, u->seen[t->journal]) > 0)
 		u->seen[t->journal] = at;
-	if (t->journal == JOURNAL_PEERS && (!u->peers || readback_is_cut(u->peers))) {
-		readback_free(u->peers);
-		u->peers = readback_new(p, t);
+	if (!u->readbacks[t->journal] || readback_is_cut(u->readbacks[t->journal])) {
+		readback_free(u->readbacks[t->journal]);
+		u->readbacks[t->journal] = readback_new(p, t);
 	}
+}
+
+/* Both journals are read back, and nobody was told yet. */
+static bool unknown_is_news(const struct unknown *u)
+{
+	for (size_t i = 0; i < PUBLISHER_JOURNALS; i++)
+		if (!u->readbacks[i] || !readback_is_done(u->readbacks[i]) ||
+		    readback_is_cut(u->readbacks[i]))
+			return false;
+	return !u->offered;
+}
+
+/* Who is told may make a network of it, and then it is unknown no more. */
+static bool unknown_offer(struct publisher *p)
+{
+	struct map_entry *at = NULL;
+
+	while ((at = map_next(p->unknown, at))) {
+		struct unknown *u = map_entry_value(at);
+		const char *settings;
+
+		if (!unknown_is_news(u))
+			continue;
+		u->offered = true;
+		settings = readback_get(u->readbacks[JOURNAL_GATEWAYS], "settings");
+		if (settings && p->found) {
+			_cleanup_(freep) char *name = xstrdup(u->name);
+			_cleanup_(freep) char *body = xstrdup(settings);
+
+			p->found(p->found_owner, name, body);
+		}
+		return true;
+	}
+	return false;
 }
 
 static void journal_message(struct publisher *p, const struct topic *t,
@@ -427,8 +461,11 @@ uint64_t audit_due(const struct publisher *p)
 	while ((at = map_next(p->unknown, at))) {
 		const struct unknown *u = map_entry_value(at);
 
-		if (u->peers && !readback_is_done(u->peers))
-			due = MIN(due, readback_due(u->peers));
+		if (unknown_is_news(u))
+			due = loop_now(p->loop);
+		for (size_t i = 0; i < PUBLISHER_JOURNALS; i++)
+			if (u->readbacks[i] && !readback_is_done(u->readbacks[i]))
+				due = MIN(due, readback_due(u->readbacks[i]));
 	}
 	return due;
 }
@@ -440,9 +477,12 @@ static void tick_readbacks(struct publisher *p)
 	while ((at = map_next(p->unknown, at))) {
 		struct unknown *u = map_entry_value(at);
 
-		if (u->peers)
-			readback_tick(u->peers);
+		for (size_t i = 0; i < PUBLISHER_JOURNALS; i++)
+			if (u->readbacks[i])
+				readback_tick(u->readbacks[i]);
 	}
+	while (unknown_offer(p))
+		;
 	for (at = NULL; (at = map_next(p->networks, at));) {
 		struct published *n = map_entry_value(at);
 

@@ -50,6 +50,9 @@ int network_show(struct authority *a, struct arena *arena, const char *name,
 		 struct api_network *ret, struct refusal_reason *why);
 int network_list(struct authority *a, struct arena *arena, struct api_network **ret,
 		 size_t *ret_count, struct refusal_reason *why);
+/* A network that the broker holds and the store does not know (the database was lost) is one again,
+ * with the settings that it had; its members become orphans. `settings`: the member's body. */
+int network_adopt(struct authority *a, const char *network, const char *settings);
 /* Members of a read-back peers journal that the store does not know become orphans of ours. */
 int network_orphan_add(struct authority *a, const char *network, const char *node,
 		       const char *body);

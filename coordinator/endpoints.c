@@ -14,6 +14,7 @@
 
 #define STABLE (60 * USEC_PER_SEC)
 #define RETRY (60 * USEC_PER_SEC) /* when the store failed */
+#define PER_TURN 32		  /* transactions, each of which waits for the disk */
 
 struct pending {
 	char network[LABEL_SIZE], node[LABEL_SIZE];
@@ -35,6 +36,7 @@ static char *key_of(const struct topic *t)
 	return xasprintf("%s/%s", t->network, t->id);
 }
 
+/* To the first that is due. */
 static void arm(struct session *s)
 {
 	uint64_t due = CLOCK_NEVER;
@@ -50,13 +52,15 @@ static void fired(struct loop_timer *timer)
 	struct session *s = container_of(timer, struct session, timer);
 	uint64_t now = loop_now(s->loop);
 	struct map_entry *at = NULL;
+	unsigned done = 0;
 
-	while ((at = map_next(s->endpoints, at))) {
+	while (done < PER_TURN && (at = map_next(s->endpoints, at))) {
 		struct pending *p = map_entry_value(at);
 		int r;
 
 		if (p->due > now)
 			continue;
+		done++;
 		r = node_endpoints(s->authority, p->node, p->network, &p->ep);
 		if (r < 0 && r != -ECANCELED) {
 			p->due = now + RETRY;
@@ -106,7 +110,9 @@ void endpoints_taken(struct session *s, const struct topic *t, const struct mqtt
 	known = map_put(s->endpoints, key, p);
 	if (known)
 		pending_free(known);
-	arm(s);
+	/* None is due before the first: one that is gone since finds nothing, and looks for the next. */
+	if (!s->timer.added)
+		loop_timer_set(s->loop, &s->timer, p->due);
 }
 
 void endpoints_cleared(struct session *s, const struct topic *t)
@@ -116,5 +122,4 @@ void endpoints_cleared(struct session *s, const struct topic *t)
 
 	if (p)
 		pending_free(p);
-	arm(s);
 }

@@ -153,6 +153,11 @@ static int orphan_add(void *owner, const char *network, const char *node, const 
 	return network_orphan_add(owner, network, node, body);
 }
 
+static int network_found(void *owner, const char *network, const char *settings)
+{
+	return network_adopt(owner, network, settings);
+}
+
 static int run(const struct run_options *o)
 {
 	struct daemon d = { .loop = loop_new() };
@@ -164,6 +169,7 @@ static int run(const struct run_options *o)
 		.store = d.store, .keys = &d.keys, .publisher = d.publisher, .now = clock_wall
 	};
 	publisher_on_orphan(d.publisher, orphan_add, &d.authority);
+	publisher_on_network(d.publisher, network_found, &d.authority);
 	if (member_reconcile(&d.authority) < 0)
 		opt_fail(1, "the database in %s cannot be changed: %s", o->data, store_message());
 	d.session = session_new(d.loop, &d.authority);

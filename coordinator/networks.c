@@ -3,11 +3,13 @@
  * Networks: what may be made, their settings, their orphans.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "coordinator/authority.h"
 #include "lib/clock.h"
+#include "lib/log.h"
 #include "lib/text.h"
 
 #define DEFAULT_MTU 1420
@@ -22,9 +24,8 @@ static int range_check(const struct prefix *p, struct refusal_reason *why)
 
 	prefix_format(p, text);
 	if (!prefix_is_network(p))
-		return refuse(why, 400, "range",
-			      "range %s has host bits set; did you mean %s?", text,
-			      prefix_format(&network, fixed));
+		return refuse(why, 400, "range", "range %s has host bits set; did you mean %s?",
+			      text, prefix_format(&network, fixed));
 	if (p->len < 8 || p->len > longest)
 		return refuse(why, 400, "range",
 			      "range %s is too %s: its length must be from 8 to %u", text,
@@ -116,7 +117,8 @@ int network_create(struct authority *a, const struct api_network *wish, struct r
 		r = refuse(why, 409, "exists", "network %s exists already", wish->name);
 	else if (r == -ENOENT)
 		r = ranges_check(a, &arena, wish, why);
-	n = (struct network){ .name = wish->name, .next_host = 1,
+	n = (struct network){ .name = wish->name,
+			      .next_host = 1,
 			      .range_count = wish->range_count };
 	memcpy(n.ranges, wish->ranges, wish->range_count * sizeof(*n.ranges));
 	if (r == 0)
@@ -228,15 +230,17 @@ int network_release(struct authority *a, const char *name, uint64_t *ret_release
 int network_orphan_add(struct authority *a, const char *network, const char *node, const char *body)
 {
 	struct arena arena = { 0 };
-	struct orphan_row o = { .network = xstrdup(network), .node = xstrdup(node),
-				.body = xstrdup(body), .host = UINT64_MAX };
+	struct orphan_row o = { .network = xstrdup(network),
+				.node = xstrdup(node),
+				.body = xstrdup(body),
+				.host = UINT64_MAX };
 	struct json_error err;
 	struct peer p = { 0 };
 	struct network n;
 	int r = store_network_get(a->store, &arena, network, &n);
 
-	if (r == 0 && body_decode(&arena, body, strlen(body), peer_fields, &p, &err) ==
-			      REFUSED_NOT) {
+	if (r == 0 &&
+	    body_decode(&arena, body, strlen(body), peer_fields, &p, &err) == REFUSED_NOT) {
 		o.name = p.name;
 		for (size_t i = 0; i < p.address_count && o.host == UINT64_MAX; i++)
 			o.host = host_index(&n, &p.addresses[i]);
@@ -246,6 +250,43 @@ int network_orphan_add(struct authority *a, const char *network, const char *nod
 	free(o.network);
 	free(o.node);
 	free(o.body);
+	arena_done(&arena);
+	return r;
+}
+
+int network_adopt(struct authority *a, const char *network, const char *settings)
+{
+	_cleanup_(freep) char *name = xstrdup(network);
+	char stale[DURATION_SIZE], text[JSON_ERROR_SIZE];
+	struct refusal_reason why = { 0 };
+	struct arena arena = { 0 };
+	struct json_error err;
+	struct settings s = { 0 };
+	int r = -EBADMSG;
+
+	if (body_decode(&arena, settings, strlen(settings), settings_fields, &s, &err) ==
+	    REFUSED_NOT) {
+		struct api_network wish = {
+			.name = name,
+			.ranges = s.ranges,
+			.range_count = s.range_count,
+			.mtu = s.mtu,
+			.keepalive = s.keepalive,
+			.port = s.port,
+			.max_stale = stale,
+		};
+
+		duration_format(s.max_stale ? (int64_t)s.max_stale : DURATION_NEVER, stale);
+		r = network_create(a, &wish, &why);
+	} else {
+		snprintf(why.message, sizeof(why.message), "its settings: %s",
+			 json_error_text(&err, text));
+	}
+	if (r < 0)
+		log_warn("network-not-adopted", "network=%s why=%s", name, log_quote(why.message));
+	else
+		log_warn("network-adopted",
+			 "network=%s its nodes are orphans until `warren network release`", name);
 	arena_done(&arena);
 	return r;
 }

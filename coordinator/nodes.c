@@ -88,7 +88,8 @@ static int members_of(struct authority *a, struct arena *arena, const char *node
 	}
 	if (r == 0 && !id)
 		return refuse(why, 404, "unknown_node",
-			      "there is no node %s; `warren node list` shows those there are", node);
+			      "there is no node %s; `warren node list` shows those there are",
+			      node);
 	return r < 0 ? r : store_member_list(a->store, arena, NULL, id, ret, ret_count);
 }
 
@@ -139,8 +140,7 @@ static int member_rename(struct authority *a, struct arena *arena, struct member
 	return r < 0 ? r : member_publish(a, arena, m);
 }
 
-int node_rename(struct authority *a, const char *node, const char *wish,
-		struct refusal_reason *why)
+int node_rename(struct authority *a, const char *node, const char *wish, struct refusal_reason *why)
 {
 	struct arena arena = { 0 };
 	struct member_row *members;

@@ -38,7 +38,8 @@ static void unknown_free(void *value)
 {
 	struct unknown *u = value;
 
-	readback_free(u->peers);
+	for (size_t i = 0; i < PUBLISHER_JOURNALS; i++)
+		readback_free(u->readbacks[i]);
 	free(u);
 }
 
@@ -166,6 +167,14 @@ void publisher_on_orphan(struct publisher *p,
 	p->orphan_owner = owner;
 }
 
+void publisher_on_network(struct publisher *p,
+			  int (*found)(void *owner, const char *network, const char *settings),
+			  void *owner)
+{
+	p->found = found;
+	p->found_owner = owner;
+}
+
 /* ---- networks ---- */
 
 static void epoch_value_name(const char *network, char *ret, size_t size)
@@ -190,10 +199,10 @@ static int take_unknown(struct published *n, struct unknown *u)
 	int r = 0;
 
 	u->taken = true;
-	if (!u->peers)
+	if (!u->readbacks[JOURNAL_PEERS])
 		return 0;
-	if (readback_is_done(u->peers))
-		r = readback_orphans(u->peers, true, &count);
+	if (readback_is_done(u->readbacks[JOURNAL_PEERS]))
+		r = readback_orphans(u->readbacks[JOURNAL_PEERS], true, &count);
 	else
 		peers->held = true; /* publisher_flush hands the reading over */
 	if (count)
@@ -326,9 +335,10 @@ struct journal_position publisher_position(struct publisher *p, const char *netw
 static void take_over_readback(struct publisher *p, struct unknown *u)
 {
 	struct published *n = map_get(p->networks, u->name);
+	struct readback **peers = &u->readbacks[JOURNAL_PEERS];
 
-	if (n && u->peers && !readback_is_done(u->peers)) {
-		n->outlets[JOURNAL_PEERS].readback = TAKE(u->peers);
+	if (n && *peers && !readback_is_done(*peers)) {
+		n->outlets[JOURNAL_PEERS].readback = TAKE(*peers);
 		n->outlets[JOURNAL_PEERS].seen = u->seen[JOURNAL_PEERS];
 	}
 }
@@ -423,8 +433,9 @@ void publisher_disconnected(struct publisher *p)
 	while ((at = map_next(p->unknown, at))) {
 		struct unknown *u = map_entry_value(at);
 
-		if (u->peers)
-			readback_disconnected(u->peers);
+		for (size_t i = 0; i < PUBLISHER_JOURNALS; i++)
+			if (u->readbacks[i])
+				readback_disconnected(u->readbacks[i]);
 	}
 	audit_disconnected(p);
 }

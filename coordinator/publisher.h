@@ -27,6 +27,12 @@ void publisher_on_orphan(struct publisher *p,
 				       const char *body),
 			 void *owner);
 
+/* `found` is told a network that the broker holds and the store does not know, with the body of its
+ * member `settings`, once both its journals are read back (authority.h: network_adopt). */
+void publisher_on_network(struct publisher *p,
+			  int (*found)(void *owner, const char *network, const char *settings),
+			  void *owner);
+
 /* A network's journals begin (a first epoch, or one above what was read back from the broker). */
 int publisher_network_add(struct publisher *p, const char *network);
 /* Every retained topic of it is cleared once the broker is in reach. */

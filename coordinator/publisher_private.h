@@ -50,9 +50,10 @@ struct published {
 /* A network of the broker that the store does not know. */
 struct unknown {
 	char name[LABEL_SIZE];
-	struct readback *peers; /* NULL: not seen yet */
+	struct readback *readbacks[PUBLISHER_JOURNALS]; /* NULL: not seen yet */
 	struct journal_position seen[PUBLISHER_JOURNALS];
-	bool taken; /* in the open transaction, by a new network of that name */
+	bool taken;   /* in the open transaction, by a new network of that name */
+	bool offered; /* publisher.found was told */
 };
 
 /* What an audit has to look at. */
@@ -90,6 +91,8 @@ struct publisher {
 	struct log_limit limit;
 	int (*orphan)(void *owner, const char *network, const char *node, const char *body);
 	void *orphan_owner;
+	int (*found)(void *owner, const char *network, const char *settings);
+	void *found_owner;
 };
 
 /* ---- publisher.c */
@@ -150,6 +153,8 @@ void readback_tick(struct readback *rb);
 uint64_t readback_due(const struct readback *rb);
 /* It is level with the broker, or it took too long. */
 bool readback_is_done(const struct readback *rb);
+/* A member's body, borrowed; NULL. */
+const char *readback_get(const struct readback *rb, const char *name);
 /* It ended before it was level. */
 bool readback_is_cut(const struct readback *rb);
 /* The connection is lost: what was read stays. */

@@ -162,6 +162,11 @@ bool readback_is_done(const struct readback *rb)
 	return rb->done;
 }
 
+const char *readback_get(const struct readback *rb, const char *name)
+{
+	return replica_get(rb->replica, name, NULL);
+}
+
 bool readback_is_cut(const struct readback *rb)
 {
 	return rb->done && !rb->level;

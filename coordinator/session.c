@@ -215,17 +215,16 @@ void session_refuse(struct session *s, const struct mqtt_message *m, enum refusa
 			 refusal_names[why]);
 }
 
-/* A retained word of a node that is in no network any more: what it left behind is taken away. */
-static bool clear_leftover(struct session *s, const struct topic *t, const struct mqtt_message *m)
+/* The word of a node that is in no network any more (its last will, a certificate that has not ended):
+ * taken away, as it is retained. Its key is known, so the node was a member. */
+static bool clear_leftover(struct session *s, const struct topic *t)
 {
 	struct arena arena = { 0 };
 	struct member_row *members;
-	struct node_row node;
 	size_t count = 0;
 	bool gone = false;
 
-	if (m->retained && store_node_get(s->authority->store, &arena, t->id, &node) == 0 &&
-	    store_member_list(s->authority->store, &arena, *t->network ? t->network : NULL, t->id,
+	if (store_member_list(s->authority->store, &arena, *t->network ? t->network : NULL, t->id,
 			      &members, &count) == 0)
 		gone = count == 0;
 	arena_done(&arena);
@@ -243,14 +242,11 @@ static void take_state(struct session *s, const struct topic *t, const struct mq
 	struct arena arena = { 0 };
 	enum refusal refused =
 		body_decode(&arena, d->body, d->body_len, node_state_fields, &state, NULL);
-	int r = 0;
 
 	if (refused)
 		session_refuse(s, m, refused);
 	else
-		r = node_seen(s->authority, t->id, &state);
-	if (r < 0 && r != -ESTALE && log_allowed(&s->limit))
-		log_error("node-store", "node=%s error=%s", t->id, log_quote(store_message()));
+		presence_taken(s, t->id, &state);
 	arena_done(&arena);
 }
 
@@ -290,14 +286,14 @@ static void take_document(struct session *s, const struct topic *t, const struct
 		request_node(s, t, m, d);
 		break;
 	case TOPIC_NODE:
-		if (!clear_leftover(s, t, m))
+		if (!clear_leftover(s, t))
 			take_state(s, t, m, d);
 		break;
 	case TOPIC_EP:
 		if (is_member(s, t->network, t->id))
 			endpoints_taken(s, t, m, d);
 		else
-			clear_leftover(s, t, m);
+			clear_leftover(s, t);
 		break;
 	case TOPIC_ASK:
 		take_ask(s, t, m, d);
@@ -365,6 +361,7 @@ struct session *session_new(struct loop *l, struct authority *a)
 	hex_encode(random, sizeof(random), s->instance);
 	s->silence.fired = silence_fired;
 	endpoints_init(s);
+	presence_init(s);
 	state_topic(s, topic);
 	s->mqtt = mqtt_mosquitto_new(l, &config);
 	mqtt_on_connecting(s->mqtt, connecting);
@@ -381,6 +378,7 @@ void session_free(struct session *s)
 	publisher_disconnected(s->authority->publisher);
 	mqtt_free(s->mqtt);
 	endpoints_done(s);
+	presence_done(s);
 	map_free(s->keys, key_free);
 	free(s->will);
 	free(s);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The inside of the session, for these files only: session.c (connection, presence, routing),
- * requests.c (joins and what nodes ask), endpoints.c (candidates that have to be stable).
+ * requests.c (joins and what nodes ask), endpoints.c (candidates that have to be stable), presence.c (who
+ * is online).
  */
 #pragma once
 
@@ -22,6 +23,8 @@ struct session {
 	uint64_t refused[REFUSED_COUNT];
 	struct log_limit limit;
 	struct loop_timer silence; /* while connected */
+	struct map *presence; /* newest states by node, not yet stored */
+	struct loop_timer presence_timer;
 	struct map *endpoints;	   /* struct pending by network and node */
 	uint64_t stable;	 /* microseconds after which they count; tests have less patience */
 	struct loop_timer timer; /* the first of them that is stable */
@@ -35,6 +38,13 @@ void request_enrol(struct session *s, const struct topic *t, const struct mqtt_m
 		   const struct document *d);
 void request_node(struct session *s, const struct topic *t, const struct mqtt_message *m,
 		  const struct document *d);
+
+/* ---- presence.c */
+void presence_init(struct session *s);
+/* Stores what is still to be stored. */
+void presence_done(struct session *s);
+/* A register u/<node>/state; the higher seq counts. */
+void presence_taken(struct session *s, const char *node, const struct node_state *state);
 
 /* ---- endpoints.c */
 void endpoints_init(struct session *s);

@@ -221,8 +221,8 @@ static int network_read(struct arena *a, struct db_query *q, struct network *ret
 
 int store_network_get(struct store *s, struct arena *a, const char *name, struct network *ret)
 {
-	struct db_query *q =
-		db_query(s->db, "SELECT " NETWORK_COLUMNS " FROM networks WHERE name = ?", "s", name);
+	struct db_query *q = db_query(
+		s->db, "SELECT " NETWORK_COLUMNS " FROM networks WHERE name = ?", "s", name);
 	int r = db_step(q), bad = r == 1 ? network_read(a, q, ret) : 0;
 
 	r = query_finish_one(q, r);
@@ -286,7 +286,8 @@ int store_register_get(struct store *s, struct arena *a, const char *path, uint6
 }
 
 int store_register_each(struct store *s,
-			int (*each)(void *owner, const char *path, const char *document), void *owner)
+			int (*each)(void *owner, const char *path, const char *document),
+			void *owner)
 {
 	struct db_query *q =
 		db_query(s->db, "SELECT path, document FROM registers ORDER BY path", "");

@@ -69,10 +69,10 @@ int store_token_list(struct store *s, struct arena *a, const char *network, stru
 struct node_row {
 	char *id;
 	uint8_t identity_key[KEY_LEN];
-	char *site;	    /* NULL: none; fixed at the first join */
-	int64_t last_seen;  /* wall; 0 never */
+	char *site;	   /* NULL: none; fixed at the first join */
+	int64_t last_seen; /* wall; 0 never */
 	bool online;
-	uint64_t state_seq; /* highest u/<node>/state taken */
+	uint64_t state_seq;  /* highest u/<node>/state taken */
 	uint64_t config_seq; /* of a/<node>/config */
 	int64_t silent;	     /* seconds of silence, see store_silence_add */
 };
@@ -96,8 +96,8 @@ struct member_row {
 	char **endpoints;
 	size_t endpoint_count;
 	uint64_t ep_seq;
-	char *token;	  /* id of the one it joined with */
-	int64_t joined;	  /* wall */
+	char *token;		   /* id of the one it joined with */
+	int64_t joined;		   /* wall */
 	uint8_t request[HASH_LEN]; /* the join request that made it */
 };
 int store_member_put(struct store *s, const struct member_row *m);
@@ -120,7 +120,7 @@ int store_member_silent(struct store *s, struct arena *a, size_t max, struct mem
 struct ended_row {
 	char *network;
 	char *node;
-	unsigned why; /* enum journal_why */
+	unsigned why;	 /* enum journal_why */
 	int64_t at;	 /* wall */
 	uint64_t serial; /* see store_serial */
 	char *name;
@@ -185,7 +185,8 @@ int store_orphan_list(struct store *s, struct arena *a, const char *network,
 int store_orphan_get(struct store *s, struct arena *a, const char *network, const char *node,
 		     struct orphan_row *ret);
 int store_orphan_name_taken(struct store *s, const char *network, const char *name, bool *ret);
-int store_orphan_delete(struct store *s, const char *network, const char *node); /* node NULL: all */
+int store_orphan_delete(struct store *s, const char *network,
+			const char *node); /* node NULL: all */
 
 /* ---- journals */
 int store_journal_record(struct store *s, const char *path, const struct writer_record *r);

@@ -28,8 +28,8 @@ int store_token_put(struct store *s, const struct token_row *t)
 	return r;
 }
 
-#define TOKEN_COLUMNS                                                                              \
-	"id, network, role, public_key, uses, used, at_most, created, expires, tags, site, ranges,"  \
+#define TOKEN_COLUMNS                                                                               \
+	"id, network, role, public_key, uses, used, at_most, created, expires, tags, site, ranges," \
 	" forget, revoked, serial"
 
 static int token_read(struct arena *a, struct db_query *q, struct token_row *ret)
@@ -66,10 +66,11 @@ int store_token_get(struct store *s, struct arena *a, const char *id, struct tok
 int store_token_list(struct store *s, struct arena *a, const char *network, struct token_row **ret,
 		     size_t *ret_count)
 {
-	struct db_query *q = db_query(s->db,
-				      "SELECT " TOKEN_COLUMNS " FROM tokens"
-				      " WHERE ?1 IS NULL OR network = ?1 ORDER BY network, created, id",
-				      "s", network);
+	struct db_query *q =
+		db_query(s->db,
+			 "SELECT " TOKEN_COLUMNS " FROM tokens"
+			 " WHERE ?1 IS NULL OR network = ?1 ORDER BY network, created, id",
+			 "s", network);
 	struct token_row *rows = NULL;
 	size_t count = 0, cap = 0;
 	int r;
@@ -85,9 +86,9 @@ int store_token_list(struct store *s, struct arena *a, const char *network, stru
 
 int store_join_put(struct store *s, const struct join_row *j)
 {
-	return db_run(s->db, "INSERT INTO joins VALUES (?, ?, ?, ?, ?, ?, ?)", "bsbsssi", j->request,
-		      (size_t)HASH_LEN, j->token, j->nonce, sizeof(j->nonce), j->network, j->node,
-		      j->answer, j->at);
+	return db_run(s->db, "INSERT INTO joins VALUES (?, ?, ?, ?, ?, ?, ?)", "bsbsssi",
+		      j->request, (size_t)HASH_LEN, j->token, j->nonce, sizeof(j->nonce),
+		      j->network, j->node, j->answer, j->at);
 }
 
 int store_join_get(struct store *s, struct arena *a, const uint8_t request[static HASH_LEN],

@@ -85,11 +85,10 @@ static int journal_load_rows(struct store *s, const char *path, struct writer *w
 	db_finish(q);
 	if (r < 0)
 		return r;
-	q = db_query(s->db, "SELECT ver, document FROM journal_log WHERE path = ? ORDER BY ver", "s",
-		     path);
+	q = db_query(s->db, "SELECT ver, document FROM journal_log WHERE path = ? ORDER BY ver",
+		     "s", path);
 	while ((r = db_step(q)) == 1)
-		writer_restore_log(w, (uint64_t)db_int(q, 0), db_text(q, 1),
-				   strlen(db_text(q, 1)));
+		writer_restore_log(w, (uint64_t)db_int(q, 0), db_text(q, 1), strlen(db_text(q, 1)));
 	db_finish(q);
 	return r;
 }

@@ -70,7 +70,8 @@ int store_node_delete(struct store *s, const char *id)
 
 int store_silence_add(struct store *s, int64_t seconds)
 {
-	return db_run(s->db, "UPDATE nodes SET silent = silent + ? WHERE online = 0"
+	return db_run(s->db,
+		      "UPDATE nodes SET silent = silent + ? WHERE online = 0"
 		      " AND EXISTS (SELECT 1 FROM nodes WHERE online != 0)",
 		      "i", seconds);
 }
@@ -91,17 +92,16 @@ int store_member_put(struct store *s, const struct member_row *m)
 		   " wireguard_key = excluded.wireguard_key, tags = excluded.tags,"
 		   " endpoints = excluded.endpoints, ep_seq = excluded.ep_seq,"
 		   " token = excluded.token, joined = excluded.joined, request = excluded.request",
-		   "sssiibssisib", m->network, m->node, m->name, (int64_t)m->role,
-		   (int64_t)m->host, m->wireguard_key, (size_t)KEY_LEN, buf_cstr(&tags),
-		   buf_cstr(&endpoints), (int64_t)m->ep_seq, m->token, m->joined, m->request,
-		   (size_t)HASH_LEN);
+		   "sssiibssisib", m->network, m->node, m->name, (int64_t)m->role, (int64_t)m->host,
+		   m->wireguard_key, (size_t)KEY_LEN, buf_cstr(&tags), buf_cstr(&endpoints),
+		   (int64_t)m->ep_seq, m->token, m->joined, m->request, (size_t)HASH_LEN);
 	buf_done(&tags);
 	buf_done(&endpoints);
 	return r;
 }
 
 #define MEMBER_COLUMNS                                                                             \
-	"network, node, name, role, host, wireguard_key, tags, endpoints, ep_seq, token, joined,"   \
+	"network, node, name, role, host, wireguard_key, tags, endpoints, ep_seq, token, joined,"  \
 	" request"
 
 static void member_read(struct arena *a, struct db_query *q, struct member_row *ret)
@@ -177,8 +177,7 @@ static struct db_query *member_query(struct store *s, const char *network, const
 				"SELECT " MEMBER_COLUMNS
 				" FROM members WHERE network = ? ORDER BY name",
 				"s", network);
-	return db_query(s->db,
-			"SELECT " MEMBER_COLUMNS " FROM members ORDER BY network, name", "");
+	return db_query(s->db, "SELECT " MEMBER_COLUMNS " FROM members ORDER BY network, name", "");
 }
 
 int store_member_list(struct store *s, struct arena *a, const char *network, const char *node,
@@ -206,12 +205,13 @@ int store_member_delete(struct store *s, const char *network, const char *node)
 int store_member_silent(struct store *s, struct arena *a, size_t max, struct member_row **ret,
 			size_t *ret_count)
 {
-	struct db_query *q = db_query(s->db,
-				      "SELECT " MEMBER_COLUMNS " FROM members WHERE EXISTS (SELECT 1"
-				      " FROM nodes, tokens WHERE nodes.id = members.node"
-				      " AND tokens.id = members.token AND nodes.silent >= tokens.forget)"
-				      " ORDER BY network, name LIMIT ?",
-				      "i", (int64_t)max);
+	struct db_query *q =
+		db_query(s->db,
+			 "SELECT " MEMBER_COLUMNS " FROM members WHERE EXISTS (SELECT 1"
+			 " FROM nodes, tokens WHERE nodes.id = members.node"
+			 " AND tokens.id = members.token AND nodes.silent >= tokens.forget)"
+			 " ORDER BY network, name LIMIT ?",
+			 "i", (int64_t)max);
 	struct member_row *rows = NULL;
 	size_t count = 0, cap = 0;
 	int r;
@@ -268,9 +268,10 @@ int store_ended_get(struct store *s, struct arena *a, const char *network, const
 int store_ended_list(struct store *s, struct arena *a, const char *node, struct ended_row **ret,
 		     size_t *ret_count)
 {
-	struct db_query *q =
-		db_query(s->db, "SELECT " ENDED_COLUMNS " FROM ended WHERE node = ? ORDER BY network",
-			 "s", node);
+	struct db_query *q = db_query(s->db,
+				      "SELECT " ENDED_COLUMNS
+				      " FROM ended WHERE node = ? ORDER BY network",
+				      "s", node);
 	struct ended_row *rows = NULL;
 	size_t count = 0, cap = 0;
 	int r;
@@ -396,7 +397,6 @@ int store_orphan_name_taken(struct store *s, const char *network, const char *na
 
 int store_orphan_delete(struct store *s, const char *network, const char *node)
 {
-	return db_run(s->db,
-		      "DELETE FROM orphans WHERE network = ?1 AND (?2 IS NULL OR node = ?2)", "ss",
-		      network, node);
+	return db_run(s->db, "DELETE FROM orphans WHERE network = ?1 AND (?2 IS NULL OR node = ?2)",
+		      "ss", network, node);
 }

@@ -28,19 +28,19 @@ static int duration_or(const char *text, int64_t without, const char *field, int
 	return 0;
 }
 
-static int wish_check(struct authority *a, struct arena *arena,
-		      const struct api_token_create *wish, struct token_row *row,
-		      struct refusal_reason *why)
+static int wish_check(struct authority *a, struct arena *arena, const struct api_token_create *wish,
+		      struct token_row *row, struct refusal_reason *why)
 {
 	struct network n;
 	int64_t expires;
 	int r = store_network_get(a->store, arena, wish->network, &n);
 
 	if (r == -ENOENT)
-		return refuse(why, 404, "unknown_network",
-			      "there is no network %s; `warren network create %s --range CIDR` makes"
-			      " one",
-			      wish->network, wish->network);
+		return refuse(
+			why, 404, "unknown_network",
+			"there is no network %s; `warren network create %s --range CIDR` makes"
+			" one",
+			wish->network, wish->network);
 	if (r < 0)
 		return r;
 	if (wish->role != ROLE_NODE)

@@ -138,11 +138,12 @@ static void set_answer(struct http_request *r, unsigned status, const char *type
 		MHD_add_response_header(r->response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
 }
 
-static void refuse(struct http_request *r, unsigned status, const char *why)
+/* The form of the API's refusals: {"error": {"code", "message"}}. */
+static void refuse(struct http_request *r, unsigned status, const char *code, const char *why)
 {
-	char text[128];
+	char text[160];
 
-	snprintf(text, sizeof(text), "{\"error\":\"%s\"}\n", why);
+	snprintf(text, sizeof(text), "{\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}", code, why);
 	set_answer(r, status, NULL, text, strlen(text));
 }
 
@@ -185,9 +186,10 @@ static enum MHD_Result begin(struct httpd *h, struct MHD_Connection *c, const ch
 
 	*ret = r;
 	if (!bearer_fits(h, c))
-		refuse(r, MHD_HTTP_UNAUTHORIZED, "the bearer token is missing or wrong");
+		refuse(r, MHD_HTTP_UNAUTHORIZED, "unauthorized",
+		       "the bearer token is missing or wrong");
 	else if (is_announced_too_long(c))
-		refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, "the body is longer than 64 KiB");
+		refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, "too_large", "the body is longer than 64 KiB");
 	return r->state == ANSWERED ? queue(r) : MHD_YES;
 }
 
@@ -219,7 +221,7 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *c, const char
 	if (r->state == QUEUED)
 		return MHD_YES;
 	if (!r->handed && r->received > HTTP_BODY_MAX)
-		refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, "the body is longer than 64 KiB");
+		refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, "too_large", "the body is longer than 64 KiB");
 	if (!r->handed && r->state == UNANSWERED) {
 		r->handed = true;
 		h->handler(h->owner, r);

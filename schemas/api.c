@@ -22,16 +22,20 @@ const struct json_field api_error_fields[] = {
 static const struct json_field orphan_fields[] = {
 	JSON_FIELD(struct api_orphan, id, JSON_STRING, .max = 127),
 	JSON_FIELD(struct api_orphan, name, JSON_STRING, .optional = true),
-	JSON_LIST(struct api_orphan, addresses, address_count, JSON_ADDR, .optional = true, .max = 4),
+	JSON_LIST(struct api_orphan, addresses, address_count, JSON_ADDR, .optional = true,
+		  .max = 4),
 	JSON_END,
 };
 
 #define NETWORK_SETTINGS                                                                           \
-	JSON_FIELD(struct api_network, mtu, JSON_U64, .optional = true, .min = 1280, .max = 65535),  \
-		JSON_FIELD(struct api_network, keepalive, JSON_U64, .optional = true, .max = 65535), \
-		JSON_FIELD(struct api_network, port, JSON_U16, .optional = true, .min = 1,           \
+	JSON_FIELD(struct api_network, mtu, JSON_U64, .optional = true, .min = 1280,               \
+		   .max = 65535),                                                                  \
+		JSON_FIELD(struct api_network, keepalive, JSON_U64, .optional = true,              \
 			   .max = 65535),                                                          \
-		JSON_FIELD(struct api_network, max_stale, JSON_STRING, .optional = true, .max = 32)
+		JSON_FIELD(struct api_network, port, JSON_U16, .optional = true, .min = 1,         \
+			   .max = 65535),                                                          \
+		JSON_FIELD(struct api_network, max_stale, JSON_STRING, .optional = true,           \
+			   .max = 32)
 
 const struct json_field api_network_create_fields[] = {
 	JSON_FIELD(struct api_network, name, JSON_STRING, .check = text_is_label, .max = 63,
@@ -67,8 +71,9 @@ const struct json_field api_token_create_fields[] = {
 	JSON_FIELD(struct api_token_create, uses, JSON_U64, .optional = true, .max = 1000000),
 	JSON_FIELD(struct api_token_create, at_most, JSON_U64, .optional = true, .max = 1000000),
 	JSON_FIELD(struct api_token_create, expires, JSON_STRING, .optional = true, .max = 32),
-	JSON_LIST(struct api_token_create, tags, tag_count, JSON_STRING, .optional = true, .max = 32,
-		  .check = text_is_label, .what = "a label of a-z, 0-9 and '-', at most 63"),
+	JSON_LIST(struct api_token_create, tags, tag_count, JSON_STRING, .optional = true,
+		  .max = 32, .check = text_is_label,
+		  .what = "a label of a-z, 0-9 and '-', at most 63"),
 	JSON_FIELD(struct api_token_create, site, JSON_STRING, .optional = true, .max = 63,
 		   .check = text_is_label, .what = "a label of a-z, 0-9 and '-', at most 63"),
 	JSON_LIST(struct api_token_create, ranges, range_count, JSON_PREFIX, .optional = true,
@@ -232,7 +237,8 @@ static const struct json_field status_refused_fields[] = {
 const struct json_field api_status_fields[] = {
 	JSON_FIELD(struct api_status, node, JSON_OBJECT, .fields = status_node_fields),
 	JSON_FIELD(struct api_status, broker, JSON_OBJECT, .fields = status_broker_fields),
-	JSON_FIELD(struct api_status, coordinator, JSON_OBJECT, .fields = status_coordinator_fields),
+	JSON_FIELD(struct api_status, coordinator, JSON_OBJECT,
+		   .fields = status_coordinator_fields),
 	JSON_LIST(struct api_status, networks, network_count, JSON_OBJECT,
 		  .fields = status_network_fields),
 	JSON_LIST(struct api_status, journals, journal_count, JSON_OBJECT,

@@ -36,14 +36,14 @@ struct api_network {
 	uint64_t mtu;
 	uint64_t keepalive;
 	uint16_t port;
-	char *max_stale; /* a duration; "never" */
-	uint64_t nodes;	 /* answers only */
+	char *max_stale;	    /* a duration; "never" */
+	uint64_t nodes;		    /* answers only */
 	struct api_orphan *orphans; /* answers only */
 	size_t orphan_count;
 };
 extern const struct json_field api_network_fields[];
 extern const struct json_field api_network_create_fields[]; /* POST: name and ranges required */
-extern const struct json_field api_network_set_fields[]; /* PATCH: all optional */
+extern const struct json_field api_network_set_fields[];    /* PATCH: all optional */
 
 struct api_released {
 	uint64_t released;
@@ -55,9 +55,9 @@ extern const struct json_field api_released_fields[];
 struct api_token_create {
 	char *network;
 	unsigned role;
-	uint64_t uses; /* 0: unlimited */
+	uint64_t uses;	  /* 0: unlimited */
 	uint64_t at_most; /* 0: unlimited */
-	char *expires; /* duration, default 24h */
+	char *expires;	  /* duration, default 24h */
 	char **tags;
 	size_t tag_count;
 	char *site;
@@ -195,22 +195,23 @@ struct api_status {
 			size_t range_count;
 			bool orphan;
 			char *problem; /* "no usable endpoint: ..."; NULL: none */
-		} *peers;
+		} * peers;
 		size_t peer_count;
 		char **standby;
 		size_t standby_count;
 		char *problem;
-	} *networks;
+	} * networks;
 	size_t network_count;
 	struct api_status_journal {
 		char *path;
 		uint64_t epoch, ver;
 		int64_t stale_since; /* wall; 0: not stale */
 		uint64_t orphans;
-	} *journals;
+	} * journals;
 	size_t journal_count;
 	struct api_status_refused { /* documents refused, by cause: refusal_names */
-		uint64_t size, json, schema, duplicate_key, key, signer, place, old, chunk, mesh, grant;
+		uint64_t size, json, schema, duplicate_key, key, signer, place, old, chunk, mesh,
+			grant;
 	} refused;
 	char **problems; /* sentences: disk full, no /dev/net/tun, ... */
 	size_t problem_count;

@@ -77,14 +77,14 @@ int publisher_network_del(struct publisher *p, const char *network)
 	return change_add(p, member_key(network, JOURNAL_GATEWAYS, "settings"), NULL, WHY_GONE);
 }
 
-int publisher_put(struct publisher *p, const char *network, enum journal_kind kind, const char *name,
-		  const char *body)
+int publisher_put(struct publisher *p, const char *network, enum journal_kind kind,
+		  const char *name, const char *body)
 {
 	return change_add(p, member_key(network, kind, name), body, WHY_GONE);
 }
 
-int publisher_del(struct publisher *p, const char *network, enum journal_kind kind, const char *name,
-		  enum journal_why why)
+int publisher_del(struct publisher *p, const char *network, enum journal_kind kind,
+		  const char *name, enum journal_why why)
 {
 	return change_add(p, member_key(network, kind, name), NULL, why);
 }

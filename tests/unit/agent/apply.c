@@ -42,9 +42,13 @@ static void on_reach_changed(void *owner)
 static void begin(void)
 {
 	struct prefix address;
-	struct membership m = { .network = (char[]){ "dc1" }, .name = (char[]){ "n1" },
-				.addresses = &address, .address_count = 1, .mtu = 1420,
-				.keepalive = 20, .port = 51830 };
+	struct membership m = { .network = (char[]){ "dc1" },
+				.name = (char[]){ "n1" },
+				.addresses = &address,
+				.address_count = 1,
+				.mtu = 1420,
+				.keepalive = 20,
+				.port = 51830 };
 	const struct addr own[] = { { .family = AF_INET, .bytes = { 192, 0, 2, 99 } } };
 	char why[256];
 
@@ -54,12 +58,19 @@ static void begin(void)
 	kernel = kernel_fake_new();
 	sign_key_generate(&identity);
 	net = memberships_put(&memberships, state, &m, (uint8_t[KEY_LEN]){ 1 }, 1);
-	net->peers = peers_new(&(struct peers_self){ .id = identity.id, .key = net->public_key,
-						     .addresses = &address, .address_count = 1 });
-	net->reach = reach_new(&(struct reach_config){
-		.loop = loop, .kernel = kernel, .state = state, .peers = net->peers,
-		.network = net->name, .interface = net->interface, .wanted = on_wanted,
-		.changed = on_reach_changed, .owner = net });
+	net->peers = peers_new(&(struct peers_self){ .id = identity.id,
+						     .key = net->public_key,
+						     .addresses = &address,
+						     .address_count = 1 });
+	net->reach = reach_new(&(struct reach_config){ .loop = loop,
+						       .kernel = kernel,
+						       .state = state,
+						       .peers = net->peers,
+						       .network = net->name,
+						       .interface = net->interface,
+						       .wanted = on_wanted,
+						       .changed = on_reach_changed,
+						       .owner = net });
 	reach_set_own(net->reach, own, 1, &address, 1);
 	apply = apply_new(&(struct apply_config){
 		.loop = loop, .kernel = kernel, .state = state, .memberships = &memberships });
@@ -84,8 +95,12 @@ static void put(const char *id, uint8_t key, uint8_t host, const char *endpoint)
 	struct peer_key k = { { key } };
 	struct addr a = { .family = AF_INET, .bytes = { 10, 9, 0, host } };
 	char text[64] = "", *list[] = { text };
-	struct peer body = { .name = (char[]){ "n" }, .keys = &k, .key_count = 1, .addresses = &a,
-			     .address_count = 1, .endpoints = list,
+	struct peer body = { .name = (char[]){ "n" },
+			     .keys = &k,
+			     .key_count = 1,
+			     .addresses = &a,
+			     .address_count = 1,
+			     .endpoints = list,
 			     .endpoint_count = endpoint != NULL };
 
 	snprintf(text, sizeof(text), "%s", endpoint ? endpoint : "");
@@ -331,11 +346,17 @@ TEST(strangers_stay_until_the_journal_is_caught_up)
 	b.owner = &b;
 	b.deliver = deliver;
 	broker_begin(&b, "dc1", JOURNAL_PEERS);
-	net->follow_peers = follow_new(&(struct follow_config){
-		.loop = loop, .state = state, .mesh = b.mesh, .journal = b.journal,
-		.identity = &identity, .keys = &b.keys, .subscribe = broker_subscribe,
-		.unsubscribe = broker_unsubscribe, .publish = broker_take_ask, .changed = no_change,
-		.owner = &b });
+	net->follow_peers = follow_new(&(struct follow_config){ .loop = loop,
+								.state = state,
+								.mesh = b.mesh,
+								.journal = b.journal,
+								.identity = &identity,
+								.keys = &b.keys,
+								.subscribe = broker_subscribe,
+								.unsubscribe = broker_unsubscribe,
+								.publish = broker_take_ask,
+								.changed = no_change,
+								.owner = &b });
 	put("a", 1, 11, NULL);
 	apply_full(apply);
 	stranger(5, 15);
@@ -367,8 +388,11 @@ TEST(an_unknown_interface_stays_a_left_one_goes)
 {
 	struct network *other;
 	struct prefix address;
-	struct membership m = { .network = (char[]){ "old" }, .name = (char[]){ "n1" },
-				.addresses = &address, .address_count = 1, .mtu = 1420,
+	struct membership m = { .network = (char[]){ "old" },
+				.name = (char[]){ "n1" },
+				.addresses = &address,
+				.address_count = 1,
+				.mtu = 1420,
 				.port = 51830 };
 
 	begin();
@@ -438,10 +462,15 @@ TEST(a_learned_endpoint_is_kept_and_survives_a_restart)
 	CHECK_INT(kernel_fake_retry_count(kernel), 0);
 	reach_store(net->reach);
 	/* A new process begins where it was heard. */
-	r = reach_new(&(struct reach_config){ .loop = loop, .kernel = kernel, .state = state,
-					      .peers = net->peers, .network = net->name,
-					      .interface = net->interface, .wanted = on_wanted,
-					      .changed = on_reach_changed, .owner = net });
+	r = reach_new(&(struct reach_config){ .loop = loop,
+					      .kernel = kernel,
+					      .state = state,
+					      .peers = net->peers,
+					      .network = net->name,
+					      .interface = net->interface,
+					      .wanted = on_wanted,
+					      .changed = on_reach_changed,
+					      .owner = net });
 	peers_get(net->peers, "a")->made = false;
 	reach_update(r, peers_get(net->peers, "a"));
 	CHECK_INT(endpoint_cmp(&peers_get(net->peers, "a")->endpoint, &learned), 0);

@@ -119,8 +119,10 @@ static inline void broker_turn(struct broker *b)
 /* An empty journal n/<network>/<kind>, written. */
 static inline void broker_begin(struct broker *b, const char *network, enum journal_kind kind)
 {
-	const struct writer_io io = { .store = broker_store, .publish = broker_publish,
-				      .random = broker_random, .owner = b };
+	const struct writer_io io = { .store = broker_store,
+				      .publish = broker_publish,
+				      .random = broker_random,
+				      .owner = b };
 	uint8_t root[KEY_LEN] = { 1 };
 
 	b->retained = map_new();

@@ -61,8 +61,13 @@ TEST(published_only_when_others_know_something_else)
 	CHECK_INT(endpoints_publish_seq(&known, b, 1), 1);
 	CHECK_INT(endpoints_publish_seq(&known, NULL, 0), 1);
 	/* Our register says it already. */
-	known = (struct endpoints_known){ .member = a, .member_count = 1, .ep_seq = 4, .ep = b,
-					  .ep_count = 1, .register_seq = 5, .highest = 5 };
+	known = (struct endpoints_known){ .member = a,
+					  .member_count = 1,
+					  .ep_seq = 4,
+					  .ep = b,
+					  .ep_count = 1,
+					  .register_seq = 5,
+					  .highest = 5 };
 	CHECK_INT(endpoints_publish_seq(&known, b, 1), 0);
 	CHECK_INT(endpoints_publish_seq(&known, a, 1), 6);
 	/* Cleared by the coordinator before the member had it: again. */
@@ -82,13 +87,13 @@ TEST(usable_ones)
 		const char *endpoint;
 		bool usable;
 	} table[] = {
-		{ "198.51.100.1:1", true },   { "[2001:db8::5]:1", true },
-		{ "127.0.0.1:1", false },     { "[::1]:1", false },
-		{ "0.0.0.0:1", false },	      { "224.0.0.1:1", false },
-		{ "[fe80::1]:1", false },     { "169.254.0.1:1", false },
-		{ "192.168.1.11:1", false }, /* that is we */
-		{ "192.168.1.12:1", true },   { "10.77.0.9:1", false }, /* inside the tunnel */
-		{ "10.78.0.9:1", true },      { "[fd77::9]:1", false },
+		{ "198.51.100.1:1", true },  { "[2001:db8::5]:1", true },
+		{ "127.0.0.1:1", false },    { "[::1]:1", false },
+		{ "0.0.0.0:1", false },	     { "224.0.0.1:1", false },
+		{ "[fe80::1]:1", false },    { "169.254.0.1:1", false },
+		{ "192.168.1.11:1", false },			       /* that is we */
+		{ "192.168.1.12:1", true },  { "10.77.0.9:1", false }, /* inside the tunnel */
+		{ "10.78.0.9:1", true },     { "[fd77::9]:1", false },
 	};
 	const struct addr own[] = { address("192.168.1.11") };
 	struct prefix networks[2];

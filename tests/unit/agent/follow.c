@@ -21,7 +21,7 @@ static struct queued {
 	char topic[TOPIC_SIZE];
 	size_t len;
 	uint8_t bytes[];
-} *queue, **tail = &queue;
+} * queue, **tail = &queue;
 
 static void deliver(void *owner, const char *topic, const void *bytes, size_t len)
 {
@@ -51,10 +51,17 @@ static void on_changed(void *owner, struct follow *f, const struct replica_chang
 static void make(void)
 {
 	const struct follow_config c = {
-		.loop = loop, .state = state, .mesh = broker.mesh, .journal = broker.journal,
-		.identity = &identity, .keys = &broker.keys, .subscribe = broker_subscribe,
-		.unsubscribe = broker_unsubscribe, .publish = broker_take_ask,
-		.changed = on_changed, .owner = &broker,
+		.loop = loop,
+		.state = state,
+		.mesh = broker.mesh,
+		.journal = broker.journal,
+		.identity = &identity,
+		.keys = &broker.keys,
+		.subscribe = broker_subscribe,
+		.unsubscribe = broker_unsubscribe,
+		.publish = broker_take_ask,
+		.changed = on_changed,
+		.owner = &broker,
 	};
 
 	follow = follow_new(&c);

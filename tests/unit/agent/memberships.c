@@ -24,8 +24,11 @@ static struct membership membership(const char *network, const char *name, const
 
 	CHECK_INT(prefix_parse(address, p), 0);
 	return (struct membership){ .network = (char *)(uintptr_t)network,
-				    .name = (char *)(uintptr_t)name, .addresses = p,
-				    .address_count = 1, .mtu = 1420, .keepalive = 20,
+				    .name = (char *)(uintptr_t)name,
+				    .addresses = p,
+				    .address_count = 1,
+				    .mtu = 1420,
+				    .keepalive = 20,
 				    .port = 51830 };
 }
 

@@ -97,8 +97,11 @@ static void gather(void *owner, const struct state_network *n)
 
 static void put_network(struct state *s, const char *name, int64_t joined)
 {
-	struct state_network n = { .membership = (char[]){ "{}" }, .port = 51830, .ep_seq = 3,
-				   .joined = joined, .private_key = { 1 } };
+	struct state_network n = { .membership = (char[]){ "{}" },
+				   .port = 51830,
+				   .ep_seq = 3,
+				   .joined = joined,
+				   .private_key = { 1 } };
 
 	n.name = xstrdup(name);
 	state_network_put(s, &n);
@@ -108,12 +111,18 @@ static void put_network(struct state *s, const char *name, int64_t joined)
 static void put_journal(struct state *s, const char *path, uint64_t ver, const char *name,
 			enum replica_member_change change)
 {
-	struct replica_state st = { .position = { 4, ver }, .proven = true, .join_reached = true,
-				    .minimum = { 4, 1 }, .proof = (char[]){ "proof" },
-				    .proof_kind = PROOF_DELTA, .proof_key = "aaaaaaaaaaaaaaaa",
-				    .join = (char[]){ "answer" }, .join_topic = (char[]){ "topic" },
+	struct replica_state st = { .position = { 4, ver },
+				    .proven = true,
+				    .join_reached = true,
+				    .minimum = { 4, 1 },
+				    .proof = (char[]){ "proof" },
+				    .proof_kind = PROOF_DELTA,
+				    .proof_key = "aaaaaaaaaaaaaaaa",
+				    .join = (char[]){ "answer" },
+				    .join_topic = (char[]){ "topic" },
 				    .floor_count = 2 };
-	const struct replica_change c = { .name = name, .change = change,
+	const struct replica_change c = { .name = name,
+					  .change = change,
 					  .body = change == MEMBER_DEL ? NULL : "{\"x\":1}" };
 
 	memset(st.hash, 3, sizeof(st.hash));
@@ -324,8 +333,7 @@ TEST(a_failure_inside_a_transaction_undoes_all_of_it)
 	CHECK(state_problem(s) != NULL);
 	limit(RLIM_INFINITY);
 	s = again(s);
-	check_networks(s, tries > 1 ? "dc1:{}:51830:3:1 other:{}:51830:3:1 " :
-				      "dc1:{}:51830:3:1 ");
+	check_networks(s, tries > 1 ? "dc1:{}:51830:3:1 other:{}:51830:3:1 " : "dc1:{}:51830:3:1 ");
 	check_journal(s, "n/other/peers", tries > 1, tries > 1 ? "a={\"x\":1} " : "");
 	state_close(s);
 }

@@ -23,17 +23,26 @@ static void put(struct peers *p, const char *id, uint8_t key, uint8_t host, bool
 {
 	struct peer_key k = { { key } };
 	struct addr a = { .family = AF_INET, .bytes = { 10, 9, 0, host } };
-	struct peer body = { .name = (char[]){ "name" }, .role = role, .keys = &k, .key_count = 1,
-			     .addresses = &a, .address_count = 1 };
+	struct peer body = { .name = (char[]){ "name" },
+			     .role = role,
+			     .keys = &k,
+			     .key_count = 1,
+			     .addresses = &a,
+			     .address_count = 1 };
 
 	peers_put(p, id, &body, orphan);
 }
 
 static struct wanted_network network(const struct peers *p)
 {
-	return (struct wanted_network){ .interface = "wr-t", .private_key = self_key, .port = 1,
-					.mtu = 1420, .keepalive = 20, .addresses = &self_address,
-					.address_count = 1, .peers = p };
+	return (struct wanted_network){ .interface = "wr-t",
+					.private_key = self_key,
+					.port = 1,
+					.mtu = 1420,
+					.keepalive = 20,
+					.addresses = &self_address,
+					.address_count = 1,
+					.peers = p };
 }
 
 /* `key:hosts ` of each peer in order of keys. */
@@ -150,11 +159,16 @@ TEST(nobody_takes_what_is_ours)
 TEST(the_higher_seq_of_endpoints_counts)
 {
 	struct peers *p = table();
-	char *first[] = { "192.0.2.1:1" }, *second[] = { "192.0.2.2:1" }, *const *list;
+	char *first[] = { "192.0.2.1:1" }, *second[] = { "192.0.2.2:1" }, *const * list;
 	struct peer_key k = { { 1 } };
 	struct addr a = { .family = AF_INET, .bytes = { 10, 9, 0, 11 } };
-	struct peer body = { .name = (char[]){ "n" }, .keys = &k, .key_count = 1, .addresses = &a,
-			     .address_count = 1, .endpoints = first, .endpoint_count = 1,
+	struct peer body = { .name = (char[]){ "n" },
+			     .keys = &k,
+			     .key_count = 1,
+			     .addresses = &a,
+			     .address_count = 1,
+			     .endpoints = first,
+			     .endpoint_count = 1,
 			     .ep_seq = 3 };
 	struct ep ep = { .seq = 3, .endpoints = second, .endpoint_count = 1 };
 

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <sys/prctl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -20,7 +20,8 @@ struct test_broker {
 	char dir[64]; /* holds `data` and `broker` */
 	char data[80], conf[80], config[112];
 	unsigned port;
-	pid_t pid;
+	pid_t pid; /* of what guards it */
+	int guard;
 };
 
 /* `count` free consecutive ports; the first. */
@@ -71,18 +72,26 @@ static inline void test_sleep_ms(unsigned ms)
 	nanosleep(&(struct timespec){ ms / 1000, (long)(ms % 1000) * 1000000 }, NULL);
 }
 
-/* Runs mosquitto on the configuration; returns when it accepts connections. */
-static inline void test_broker_start(struct test_broker *b)
+static inline void test_remove_tree(const char *dir)
 {
-	pid_t parent = getpid();
+	char *command = xasprintf("rm -rf -- '%s'", dir);
 
-	b->pid = fork();
-	if (b->pid == 0) {
+	CHECK_INT(system(command), 0);
+	free(command);
+}
+
+/* In a process of its own: runs mosquitto until the test says so, or ends without a word, as one that
+ * fails does; then its directory goes too. (A death signal would be lost when mosquitto changes its
+ * user.) */
+__attribute__((noreturn)) static inline void test_broker_guard(const struct test_broker *b, int end)
+{
+	pid_t pid = fork();
+	char word = 0;
+	ssize_t n = 0;
+
+	if (pid == 0) {
 		int null = open("/dev/null", O_RDWR);
 
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != parent)
-			_exit(1);
 		if (!getenv("TEST_VERBOSE")) {
 			dup2(null, 1);
 			dup2(null, 2);
@@ -90,6 +99,36 @@ static inline void test_broker_start(struct test_broker *b)
 		execlp("mosquitto", "mosquitto", "-c", b->config, NULL);
 		_exit(127);
 	}
+	for (;;) {
+		struct pollfd p = { .fd = end, .events = POLLIN };
+
+		if (poll(&p, 1, 50) > 0) {
+			n = read(end, &word, 1);
+			break;
+		}
+		if (waitpid(pid, NULL, WNOHANG) == pid)
+			_exit(1);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	if (n == 0)
+		test_remove_tree(b->dir);
+	_exit(0);
+}
+
+/* Runs mosquitto on the configuration; returns when it accepts connections. */
+static inline void test_broker_start(struct test_broker *b)
+{
+	int ends[2];
+
+	CHECK_INT(pipe2(ends, O_CLOEXEC), 0);
+	b->pid = fork();
+	if (b->pid == 0) {
+		close(ends[1]);
+		test_broker_guard(b, ends[0]);
+	}
+	close(ends[0]);
+	b->guard = ends[1];
 	for (int i = 0; i < 500; i++) {
 		int fd = test_tcp_connect(b->port);
 
@@ -101,14 +140,14 @@ static inline void test_broker_start(struct test_broker *b)
 			break;
 		test_sleep_ms(20);
 	}
-	b->pid = 0;
 	CHECK(!"mosquitto starts");
 }
 
 static inline void test_broker_stop(struct test_broker *b)
 {
 	if (b->pid > 0) {
-		kill(b->pid, SIGKILL);
+		CHECK_INT(write(b->guard, "s", 1), 1);
+		close(b->guard);
 		waitpid(b->pid, NULL, 0);
 	}
 	b->pid = 0;
@@ -151,14 +190,6 @@ static inline void test_broker_empty(struct test_broker *b)
 
 	snprintf(path, sizeof(path), "%s/data/mosquitto.db", b->conf);
 	unlink(path);
-}
-
-static inline void test_remove_tree(const char *dir)
-{
-	char *command = xasprintf("rm -rf -- '%s'", dir);
-
-	CHECK_INT(system(command), 0);
-	free(command);
 }
 
 static inline void test_broker_done(struct test_broker *b)

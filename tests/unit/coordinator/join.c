@@ -186,8 +186,7 @@ TEST(tokens_each_refusal)
 						       .expires = xstrdup("90s") });
 	fake_now += 90;
 	CHECK_STR(code(join_with(m, token)), "token_expired");
-	token = token_make(
-		&(struct api_token_create){ .network = xstrdup("office"), .uses = 1 });
+	token = token_make(&(struct api_token_create){ .network = xstrdup("office"), .uses = 1 });
 	CHECK_STR(code(join_with(m, token)), "joined");
 	CHECK_STR(code(join_with(machine_new("o"), token)), "token_used");
 	CHECK(!authority_fake_peer(a, "office", "aaaaaaaaaaaaaaaa"));
@@ -199,8 +198,7 @@ TEST(single_use_admits_one_of_fifty)
 	int joined = 0;
 
 	setup();
-	token = token_make(
-		&(struct api_token_create){ .network = xstrdup("office"), .uses = 1 });
+	token = token_make(&(struct api_token_create){ .network = xstrdup("office"), .uses = 1 });
 	for (int i = 0; i < 50; i++)
 		joined += strcmp(code(join_with(machine_new("n"), token)), "joined") == 0;
 	CHECK_INT(joined, 1);
@@ -213,8 +211,7 @@ TEST(identical_request_identical_answer)
 	char *token;
 
 	setup();
-	token = token_make(
-		&(struct api_token_create){ .network = xstrdup("office"), .uses = 1 });
+	token = token_make(&(struct api_token_create){ .network = xstrdup("office"), .uses = 1 });
 	o = join_with(machine_new("n"), token);
 	CHECK_STR(code(o), "joined");
 	buf_str(&first, buf_cstr(&o->answer));
@@ -296,8 +293,7 @@ TEST(same_identity_keeps_name_and_address)
 	char was[PREFIX_SIZE], *token;
 
 	setup();
-	token = token_make(
-		&(struct api_token_create){ .network = xstrdup("office"), .uses = 1 });
+	token = token_make(&(struct api_token_create){ .network = xstrdup("office"), .uses = 1 });
 	o = join_with(m, token);
 	snprintf(was, sizeof(was), "%s", address(o));
 	m->name = xstrdup("other");
@@ -381,7 +377,10 @@ TEST(orphans_keep_their_name_and_address_from_others)
 	struct buf body = { 0 };
 	struct addr at;
 	struct peer_key key = { { 1 } };
-	struct peer p = { .name = xstrdup("n"), .keys = &key, .key_count = 1, .addresses = &at,
+	struct peer p = { .name = xstrdup("n"),
+			  .keys = &key,
+			  .key_count = 1,
+			  .addresses = &at,
 			  .address_count = 1 };
 	struct outcome *o;
 	uint64_t released = 0;
@@ -410,8 +409,7 @@ TEST(nothing_is_stored_when_publishing_fails)
 	char *token;
 
 	setup();
-	token = token_make(
-		&(struct api_token_create){ .network = xstrdup("office"), .uses = 1 });
+	token = token_make(&(struct api_token_create){ .network = xstrdup("office"), .uses = 1 });
 	authority_fake_break(a, -ENOSPC);
 	o = join_with(m, token);
 	CHECK_STR(code(o), "store");

@@ -75,8 +75,11 @@ TEST(ranges_that_are_none)
 
 TEST(delete_refuses_while_there_are_nodes)
 {
-	struct member_row m = { .network = xstrdup("office"), .node = xstrdup("aaaaaaaaaaaaaaaa"),
-				.name = xstrdup("db1"), .host = 1, .token = xstrdup("t") };
+	struct member_row m = { .network = xstrdup("office"),
+				.node = xstrdup("aaaaaaaaaaaaaaaa"),
+				.name = xstrdup("db1"),
+				.host = 1,
+				.token = xstrdup("t") };
 
 	a = authority_fake();
 	CHECK_INT(make("office", "10.36.50.0/24", NULL), 0);

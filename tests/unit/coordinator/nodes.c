@@ -13,8 +13,11 @@ static struct refusal_reason why;
 
 static void member(const char *network, const char *node, const char *name, uint64_t host)
 {
-	struct member_row m = { .network = xstrdup(network), .node = xstrdup(node),
-				.name = xstrdup(name), .host = host, .token = xstrdup("t") };
+	struct member_row m = { .network = xstrdup(network),
+				.node = xstrdup(node),
+				.name = xstrdup(name),
+				.host = host,
+				.token = xstrdup("t") };
 	struct node_row n = { .id = m.node };
 	struct arena arena = { 0 };
 

@@ -123,8 +123,13 @@ TEST(rule_05_gone_ends_orphans)
 	world_del(&w, "c");
 	world_run(&w, 100 * MSEC);
 	miss(rep, 40);
+	rep->away = true;
 	world_run(&w, 100 * SEC);
 	CHECK(w.store.state.snapshot_ver > 40);
+	rep->away = false;
+	world_replica_connect(rep);
+	world_run(&w, SEC);
+	CHECK_INT(rep->disk_state.proof_kind, PROOF_MANIFEST);
 	CHECK(world_is_equal(rep));
 	CHECK(!replica_get(rep->r, "c", NULL));
 	CHECK_INT(replica_orphan_count(rep->r), 0);
@@ -167,8 +172,13 @@ TEST(rule_06_release_reaches_those_that_missed_it)
 	CHECK_INT(writer_release(w.writer, w.now), 0);
 	world_flush(&w);
 	miss(rep, 40);
+	rep->away = true;
 	world_run(&w, 100 * SEC);
 	CHECK(w.store.state.snapshot_ver > 40);
+	rep->away = false;
+	world_replica_connect(rep);
+	world_run(&w, 100 * MSEC);
+	/* With the snapshot itself, not with some later word. */
 	CHECK(world_is_equal(rep));
 	CHECK(!replica_get(rep->r, "c", NULL));
 	end();
