@@ -58,8 +58,10 @@ static char *member_key(const char *network, enum journal_kind kind, const char 
 
 static int change_add(struct publisher *p, char *key, const char *value, enum journal_why why)
 {
-	if (p->broken)
+	if (p->broken) {
+		free(key);
 		return p->broken;
+	}
 	if (p->pending_count == ARRAY_SIZE(p->pending))
 		publisher_flush(p);
 	p->pending[p->pending_count++] =
@@ -150,6 +152,7 @@ void publisher_flush(struct publisher *p)
 				map_del(p->members, c->key));
 		if (!c->value)
 			free(map_put(p->removed, c->key, xmemdup(c, sizeof(*c))));
+		free(c->key);
 		p->ver++;
 	}
 	p->pending_count = 0;
@@ -157,6 +160,10 @@ void publisher_flush(struct publisher *p)
 
 void publisher_reload(struct publisher *p)
 {
+	for (size_t i = 0; i < p->pending_count; i++) {
+		free(p->pending[i].key);
+		free(p->pending[i].value);
+	}
 	p->pending_count = 0;
 }
 

@@ -13,13 +13,14 @@ static void name_take(const char *name, uint64_t host)
 
 	snprintf(node, sizeof(node), "n%llu", (unsigned long long)host);
 	snprintf(copy, sizeof(copy), "%s", name);
-	CHECK_INT(store_member_put(a->store, &(struct member_row){ .network = network,
-								    .node = node,
-								    .name = copy,
-								    .host = host,
-								    .wireguard_key = { (uint8_t)host,
-										       (uint8_t)(host >> 8) },
-								    .token = token }),
+	CHECK_INT(store_member_put(a->store,
+				   &(struct member_row){
+					   .network = network,
+					   .node = node,
+					   .name = copy,
+					   .host = host,
+					   .wireguard_key = { (uint8_t)host, (uint8_t)(host >> 8) },
+					   .token = token }),
 		  0);
 }
 

@@ -27,10 +27,16 @@ struct outcome {
 
 static struct authority *a;
 static struct refusal_reason why;
+static struct arena kept; /* what lives as long as the test */
+
+static char *keep(const char *s)
+{
+	return arena_strdup(&kept, s);
+}
 
 static struct machine *machine_new(const char *name)
 {
-	struct machine *m = xcalloc(1, sizeof(*m));
+	struct machine *m = arena_alloc(&kept, sizeof(*m));
 	struct buf key = { 0 };
 	uint8_t secret[KEY_LEN];
 
@@ -39,20 +45,19 @@ static struct machine *machine_new(const char *name)
 	CHECK_INT(x509_csr_create(buf_cstr(&key), &m->csr), 0);
 	buf_done(&key);
 	wireguard_key_generate(secret, m->wireguard);
-	m->name = xstrdup(name);
+	m->name = keep(name);
 	return m;
 }
 
 static void network_make(const char *name, const char *range)
 {
-	struct api_network wish = { .name = xstrdup(name), .range_count = 1 };
+	struct api_network wish = { .name = keep(name), .range_count = 1 };
 	struct prefix p;
 
 	CHECK_INT(prefix_parse(range, &p), 0);
 	wish.ranges = &p;
 	network_defaults(&wish);
 	CHECK_INT(network_create(a, &wish, &why), 0);
-	free(wish.name);
 }
 
 static char *token_make(const struct api_token_create *wish)
@@ -64,14 +69,14 @@ static char *token_make(const struct api_token_create *wish)
 	token_create(a, &arena, wish, &token, &why);
 	CHECK_STR(why.message, "");
 	CHECK(token.token);
-	id = xstrdup(token.id);
+	id = keep(token.id);
 	arena_done(&arena);
 	return id;
 }
 
 static char *token_plain(void)
 {
-	return token_make(&(struct api_token_create){ .network = xstrdup("office") });
+	return token_make(&(struct api_token_create){ .network = keep("office") });
 }
 
 static void setup(void)
@@ -113,10 +118,10 @@ static void decide(struct outcome *o)
 /* The document's bytes stand for what was received: each request has its own. */
 static struct outcome *join_with(const struct machine *m, const char *token)
 {
-	struct outcome *o = xcalloc(1, sizeof(*o));
+	struct outcome *o = arena_alloc(&kept, sizeof(*o));
 
 	o->request = (struct join_request){
-		.token = xstrdup(token),
+		.token = keep(token),
 		.csr = m->csr.data,
 		.wished_name = m->name,
 		.site = m->site,
@@ -146,9 +151,9 @@ TEST(answer_has_all_that_was_promised)
 {
 	struct machine *m = machine_new("db1.example.com");
 	struct outcome *o;
-	struct x509_info info;
+	struct x509_info info = { 0 };
 	uint8_t hash[HASH_LEN];
-	char *uri;
+	char uri[64];
 
 	setup();
 	o = join_with(m, token_plain());
@@ -164,9 +169,10 @@ TEST(answer_has_all_that_was_promised)
 	CHECK_INT(x509_info_read(o->body.certificate, &info), 0);
 	CHECK_INT(info.not_after - fake_now, 7 * 24 * 3600);
 	CHECK_INT(info.uri_count, 2);
-	uri = xasprintf("warren:node:%s", m->identity.id);
+	snprintf(uri, sizeof(uri), "warren:node:%s", m->identity.id);
 	CHECK_STR(info.uris[0], uri);
 	CHECK_STR(info.uris[1], "warren:net:office");
+	x509_info_done(&info);
 	CHECK(authority_fake_peer(a, "office", m->identity.id));
 }
 
@@ -182,11 +188,11 @@ TEST(tokens_each_refusal)
 	token = token_plain();
 	CHECK_INT(token_revoke(a, token, &why), 0);
 	CHECK_STR(code(join_with(m, token)), "token_revoked");
-	token = token_make(&(struct api_token_create){ .network = xstrdup("office"),
-						       .expires = xstrdup("90s") });
+	token = token_make(
+		&(struct api_token_create){ .network = keep("office"), .expires = keep("90s") });
 	fake_now += 90;
 	CHECK_STR(code(join_with(m, token)), "token_expired");
-	token = token_make(&(struct api_token_create){ .network = xstrdup("office"), .uses = 1 });
+	token = token_make(&(struct api_token_create){ .network = keep("office"), .uses = 1 });
 	CHECK_STR(code(join_with(m, token)), "joined");
 	CHECK_STR(code(join_with(machine_new("o"), token)), "token_used");
 	CHECK(!authority_fake_peer(a, "office", "aaaaaaaaaaaaaaaa"));
@@ -198,7 +204,7 @@ TEST(single_use_admits_one_of_fifty)
 	int joined = 0;
 
 	setup();
-	token = token_make(&(struct api_token_create){ .network = xstrdup("office"), .uses = 1 });
+	token = token_make(&(struct api_token_create){ .network = keep("office"), .uses = 1 });
 	for (int i = 0; i < 50; i++)
 		joined += strcmp(code(join_with(machine_new("n"), token)), "joined") == 0;
 	CHECK_INT(joined, 1);
@@ -211,13 +217,14 @@ TEST(identical_request_identical_answer)
 	char *token;
 
 	setup();
-	token = token_make(&(struct api_token_create){ .network = xstrdup("office"), .uses = 1 });
+	token = token_make(&(struct api_token_create){ .network = keep("office"), .uses = 1 });
 	o = join_with(machine_new("n"), token);
 	CHECK_STR(code(o), "joined");
 	buf_str(&first, buf_cstr(&o->answer));
 	fake_now += 100;
 	decide(o);
 	CHECK_STR(buf_cstr(&o->answer), buf_cstr(&first));
+	buf_done(&first);
 }
 
 TEST(nonce_of_another_request_is_refused)
@@ -226,7 +233,7 @@ TEST(nonce_of_another_request_is_refused)
 
 	setup();
 	o = join_with(machine_new("n"), token_plain());
-	o->request.wished_name = xstrdup("other");
+	o->request.wished_name = keep("other");
 	buf_clear(&o->document);
 	json_encode(&o->document, join_request_fields, &o->request);
 	decide(o);
@@ -293,10 +300,10 @@ TEST(same_identity_keeps_name_and_address)
 	char was[PREFIX_SIZE], *token;
 
 	setup();
-	token = token_make(&(struct api_token_create){ .network = xstrdup("office"), .uses = 1 });
+	token = token_make(&(struct api_token_create){ .network = keep("office"), .uses = 1 });
 	o = join_with(m, token);
 	snprintf(was, sizeof(was), "%s", address(o));
-	m->name = xstrdup("other");
+	m->name = keep("other");
 	o = join_with(m, token); /* reinstalled: no further use is counted */
 	CHECK_STR(code(o), "joined");
 	CHECK_STR(address(o), was);
@@ -317,26 +324,26 @@ TEST(two_that_wish_one_name)
 TEST(sites)
 {
 	struct machine *m = machine_new("n"), *o = machine_new("o");
-	struct api_token_create wish = { .network = xstrdup("office"), .site = xstrdup("dc1") };
+	struct api_token_create wish = { .network = keep("office"), .site = keep("dc1") };
 
 	setup();
 	network_make("lab", "10.36.51.0/24");
-	m->site = xstrdup("dc2");
+	m->site = keep("dc2");
 	CHECK_STR(code(join_with(m, token_make(&wish))), "site");
 	m->site = NULL;
 	CHECK_STR(join_with(m, token_make(&wish))->body.site, "dc1");
-	wish = (struct api_token_create){ .network = xstrdup("lab"), .site = xstrdup("dc2") };
+	wish = (struct api_token_create){ .network = keep("lab"), .site = keep("dc2") };
 	CHECK_STR(code(join_with(m, token_make(&wish))), "site");
 	wish.site = NULL;
 	CHECK_STR(join_with(m, token_make(&wish))->body.site, "dc1");
 	CHECK_STR(code(join_with(o, token_make(&wish))), "joined");
-	wish.site = xstrdup("dc1");
+	wish.site = keep("dc1");
 	CHECK_STR(code(join_with(o, token_make(&wish))), "site");
 }
 
 TEST(full_network_says_so)
 {
-	struct api_token_create wish = { .network = xstrdup("small") };
+	struct api_token_create wish = { .network = keep("small") };
 	struct outcome *o;
 	char *token;
 
@@ -353,7 +360,7 @@ TEST(full_network_says_so)
 
 TEST(freed_addresses_are_used_again_last)
 {
-	struct api_token_create wish = { .network = xstrdup("small") };
+	struct api_token_create wish = { .network = keep("small") };
 	struct machine *m[4];
 	char *token;
 
@@ -377,7 +384,7 @@ TEST(orphans_keep_their_name_and_address_from_others)
 	struct buf body = { 0 };
 	struct addr at;
 	struct peer_key key = { { 1 } };
-	struct peer p = { .name = xstrdup("n"),
+	struct peer p = { .name = keep("n"),
 			  .keys = &key,
 			  .key_count = 1,
 			  .addresses = &at,
@@ -390,6 +397,7 @@ TEST(orphans_keep_their_name_and_address_from_others)
 	memcpy(p.identity_key, m->identity.public_key, KEY_LEN);
 	json_encode(&body, peer_fields, &p);
 	CHECK_INT(network_orphan_add(a, "office", m->identity.id, buf_cstr(&body)), 0);
+	buf_done(&body);
 	o = join_with(machine_new("n"), token_plain());
 	CHECK_STR(address(o), "10.36.50.2/24");
 	CHECK_STR(o->body.memberships[0].name, "n-2");
@@ -409,7 +417,7 @@ TEST(nothing_is_stored_when_publishing_fails)
 	char *token;
 
 	setup();
-	token = token_make(&(struct api_token_create){ .network = xstrdup("office"), .uses = 1 });
+	token = token_make(&(struct api_token_create){ .network = keep("office"), .uses = 1 });
 	authority_fake_break(a, -ENOSPC);
 	o = join_with(m, token);
 	CHECK_STR(code(o), "store");

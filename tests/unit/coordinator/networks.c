@@ -7,10 +7,16 @@
 
 static struct authority *a;
 static struct refusal_reason why;
+static struct arena kept; /* what lives as long as the test */
+
+static char *keep(const char *s)
+{
+	return arena_strdup(&kept, s);
+}
 
 static int make(const char *name, const char *range, const char *range6)
 {
-	struct api_network wish = { .name = xstrdup(name) };
+	struct api_network wish = { .name = keep(name) };
 	struct prefix p[2];
 
 	CHECK_INT(prefix_parse(range, &p[wish.range_count++]), 0);
@@ -35,7 +41,7 @@ TEST(defaults_and_settings)
 	CHECK_STR(n.max_stale, "never");
 	CHECK_INT(n.range_count, 2);
 	n.keepalive = 0;
-	n.max_stale = xstrdup("7d");
+	n.max_stale = keep("7d");
 	CHECK_INT(network_set(a, &n, &why), 0);
 	CHECK_INT(network_show(a, &arena, "office", &n, &why), 0);
 	CHECK_INT(n.keepalive, 0);
@@ -75,11 +81,11 @@ TEST(ranges_that_are_none)
 
 TEST(delete_refuses_while_there_are_nodes)
 {
-	struct member_row m = { .network = xstrdup("office"),
-				.node = xstrdup("aaaaaaaaaaaaaaaa"),
-				.name = xstrdup("db1"),
+	struct member_row m = { .network = keep("office"),
+				.node = keep("aaaaaaaaaaaaaaaa"),
+				.name = keep("db1"),
 				.host = 1,
-				.token = xstrdup("t") };
+				.token = keep("t") };
 
 	a = authority_fake();
 	CHECK_INT(make("office", "10.36.50.0/24", NULL), 0);

@@ -10,14 +10,20 @@
 
 static struct authority *a;
 static struct refusal_reason why;
+static struct arena kept; /* what lives as long as the test */
+
+static char *keep(const char *s)
+{
+	return arena_strdup(&kept, s);
+}
 
 static void member(const char *network, const char *node, const char *name, uint64_t host)
 {
-	struct member_row m = { .network = xstrdup(network),
-				.node = xstrdup(node),
-				.name = xstrdup(name),
+	struct member_row m = { .network = keep(network),
+				.node = keep(node),
+				.name = keep(name),
 				.host = host,
-				.token = xstrdup("t") };
+				.token = keep("t") };
 	struct node_row n = { .id = m.node };
 	struct arena arena = { 0 };
 
@@ -32,13 +38,13 @@ static void member(const char *network, const char *node, const char *name, uint
 static void setup(void)
 {
 	struct prefix p;
-	struct api_network wish = { .name = xstrdup("office"), .ranges = &p, .range_count = 1 };
+	struct api_network wish = { .name = keep("office"), .ranges = &p, .range_count = 1 };
 
 	a = authority_fake();
 	CHECK_INT(prefix_parse("10.36.50.0/24", &p), 0);
 	network_defaults(&wish);
 	CHECK_INT(network_create(a, &wish, &why), 0);
-	wish.name = xstrdup("lab");
+	wish.name = keep("lab");
 	CHECK_INT(prefix_parse("10.36.51.0/24", &p), 0);
 	CHECK_INT(network_create(a, &wish, &why), 0);
 	member("office", ONE, "db1", 1);
@@ -126,7 +132,7 @@ TEST(state_takes_only_higher_numbers)
 TEST(silent_nodes_are_forgotten)
 {
 	struct node_state s = { .seq = 1, .online = true };
-	struct token_row t = { .id = xstrdup("t"), .network = xstrdup("office"), .forget = 120 };
+	struct token_row t = { .id = keep("t"), .network = keep("office"), .forget = 120 };
 
 	setup();
 	CHECK_INT(store_token_put(a->store, &t), 0);
@@ -147,14 +153,14 @@ TEST(silent_nodes_are_forgotten)
 
 TEST(endpoints_by_higher_seq)
 {
-	char *endpoint[1] = { xstrdup("203.0.113.9:51830") };
+	char *endpoint[1] = { keep("203.0.113.9:51830") };
 	struct ep ep = { .seq = 5, .endpoints = endpoint, .endpoint_count = 1 };
 
 	setup();
 	CHECK_INT(node_endpoints(a, ONE, "office", &ep), 0);
 	CHECK(strstr(authority_fake_peer(a, "office", ONE), "203.0.113.9:51830"));
 	CHECK(authority_fake_cleared(a, "n/office/ep/" ONE));
-	endpoint[0] = xstrdup("203.0.113.10:51830");
+	endpoint[0] = keep("203.0.113.10:51830");
 	CHECK_INT(node_endpoints(a, ONE, "office", &ep), -ECANCELED);
 	CHECK(strstr(authority_fake_peer(a, "office", ONE), "203.0.113.9:51830"));
 }

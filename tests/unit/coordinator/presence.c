@@ -55,7 +55,7 @@ TEST(words_are_stored_together)
 	begin();
 	say(ONE, 5, true);
 	say(TWO, 8, false);
-	say("cccccccccccccccc", 1, true); /* forgotten meanwhile */
+	say("cccccccccccccccc", 1, true);   /* forgotten meanwhile */
 	CHECK_INT(stored(ONE, &online), 0); /* not one by one */
 	CHECK_INT(stored(TWO, &online), 7);
 	turn_for(300);
