@@ -87,6 +87,23 @@ void announce_fired(struct loop_timer *t)
 			announce(a, a->memberships.list[i]);
 }
 
+static bool is_in(const struct addr *x, const struct addr *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (addr_cmp(x, &list[i]) == 0)
+			return true;
+	return false;
+}
+
+/* A connection from an address that is gone is dead, and would notice that after minutes. */
+static bool has_lost_one(const struct agent *a, const struct addr *now, size_t count)
+{
+	for (size_t i = 0; i < a->candidate_count; i++)
+		if (!is_in(&a->candidates[i], now, count))
+			return true;
+	return false;
+}
+
 void announce_addresses(struct agent *a)
 {
 	struct addr now[CANDIDATES_MAX];
@@ -98,6 +115,10 @@ void announce_addresses(struct agent *a)
 	}
 	if (count == a->candidate_count && memcmp(now, a->candidates, count * sizeof(*now)) == 0)
 		return;
+	if (has_lost_one(a, now, count) && a->session) {
+		a->reconnect = true;
+		agent_work_soon(a);
+	}
 	memcpy(a->candidates, now, count * sizeof(*now));
 	a->candidate_count = count;
 	for (size_t i = 0; i < a->memberships.count; i++)

@@ -23,9 +23,9 @@ struct session {
 	uint64_t refused[REFUSED_COUNT];
 	struct log_limit limit;
 	struct loop_timer silence; /* while connected */
-	struct map *presence; /* newest states by node, not yet stored */
+	struct map *presence;	   /* newest states by node, not yet stored */
 	struct loop_timer presence_timer;
-	struct map *endpoints;	   /* struct pending by network and node */
+	struct map *endpoints;	 /* struct pending by network and node */
 	uint64_t stable;	 /* microseconds after which they count; tests have less patience */
 	struct loop_timer timer; /* the first of them that is stable */
 };

@@ -189,7 +189,8 @@ static enum MHD_Result begin(struct httpd *h, struct MHD_Connection *c, const ch
 		refuse(r, MHD_HTTP_UNAUTHORIZED, "unauthorized",
 		       "the bearer token is missing or wrong");
 	else if (is_announced_too_long(c))
-		refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, "too_large", "the body is longer than 64 KiB");
+		refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, "too_large",
+		       "the body is longer than 64 KiB");
 	return r->state == ANSWERED ? queue(r) : MHD_YES;
 }
 
@@ -221,7 +222,8 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *c, const char
 	if (r->state == QUEUED)
 		return MHD_YES;
 	if (!r->handed && r->received > HTTP_BODY_MAX)
-		refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, "too_large", "the body is longer than 64 KiB");
+		refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, "too_large",
+		       "the body is longer than 64 KiB");
 	if (!r->handed && r->state == UNANSWERED) {
 		r->handed = true;
 		h->handler(h->owner, r);
