@@ -247,3 +247,90 @@ const struct json_field api_status_fields[] = {
 	JSON_LIST(struct api_status, problems, problem_count, JSON_STRING),
 	JSON_END,
 };
+
+#define LABEL_CHECK .check = text_is_label, .what = "a label of a-z, 0-9 and '-', at most 63"
+
+const struct json_field api_gateway_fields[] = {
+	JSON_FIELD(struct api_gateway, id, JSON_STRING),
+	JSON_FIELD(struct api_gateway, network, JSON_STRING),
+	JSON_FIELD(struct api_gateway, site, JSON_STRING, .optional = true),
+	JSON_LIST(struct api_gateway, nodes, node_count, JSON_STRING),
+	JSON_FIELD(struct api_gateway, node, JSON_STRING, .optional = true),
+	JSON_FIELD(struct api_gateway, tag, JSON_STRING, .optional = true),
+	JSON_LIST(struct api_gateway, ranges, range_count, JSON_PREFIX),
+	JSON_LIST(struct api_gateway, as, as_count, JSON_PREFIX),
+	JSON_FIELD(struct api_gateway, nat, JSON_ENUM, .names = nat_mode_names),
+	JSON_FIELD(struct api_gateway, priority, JSON_U64),
+	JSON_END,
+};
+
+#define GATEWAY_SETTINGS                                                                           \
+	JSON_LIST(struct api_gateway_create, ranges, range_count, JSON_PREFIX, .optional = true,   \
+		  .max = GATEWAY_RANGES_MAX),                                                      \
+		JSON_LIST(struct api_gateway_create, as, as_count, JSON_PREFIX, .optional = true,  \
+			  .max = GATEWAY_RANGES_MAX),                                              \
+		JSON_FIELD(struct api_gateway_create, nat, JSON_ENUM, .optional = true,            \
+			   .names = nat_mode_names),                                               \
+		JSON_FIELD(struct api_gateway_create, priority, JSON_U64, .optional = true,        \
+			   .max = 1000000)
+
+const struct json_field api_gateway_create_fields[] = {
+	JSON_FIELD(struct api_gateway_create, network, JSON_STRING, .max = 63),
+	JSON_FIELD(struct api_gateway_create, node, JSON_STRING, .optional = true, .max = 63),
+	JSON_FIELD(struct api_gateway_create, tag, JSON_STRING, .optional = true, LABEL_CHECK),
+	JSON_FIELD(struct api_gateway_create, site, JSON_STRING, .optional = true, LABEL_CHECK),
+	GATEWAY_SETTINGS,
+	JSON_END,
+};
+
+const struct json_field api_gateway_set_fields[] = {
+	GATEWAY_SETTINGS,
+	JSON_END,
+};
+
+const struct json_field api_name_fields[] = {
+	JSON_FIELD(struct api_name, name, JSON_STRING, LABEL_CHECK),
+	JSON_FIELD(struct api_name, network, JSON_STRING, .max = 63),
+	JSON_LIST(struct api_name, addresses, address_count, JSON_ADDR, .min = 1, .max = 16),
+	JSON_END,
+};
+
+const struct json_field api_exporter_fields[] = {
+	JSON_FIELD(struct api_exporter, id, JSON_STRING),
+	JSON_FIELD(struct api_exporter, network, JSON_STRING),
+	JSON_FIELD(struct api_exporter, site, JSON_STRING),
+	JSON_FIELD(struct api_exporter, generation, JSON_U64),
+	JSON_LIST(struct api_exporter, ranges, range_count, JSON_PREFIX),
+	JSON_FIELD(struct api_exporter, records, JSON_U64),
+	JSON_FIELD(struct api_exporter, online, JSON_BOOL),
+	JSON_FIELD(struct api_exporter, last_seen, JSON_TIME, .optional = true),
+	JSON_END,
+};
+
+const struct json_field api_dns_fields[] = {
+	JSON_FIELD(struct api_dns, name, JSON_STRING),
+	JSON_FIELD(struct api_dns, network, JSON_STRING),
+	JSON_FIELD(struct api_dns, from, JSON_STRING),
+	JSON_FIELD(struct api_dns, site, JSON_STRING, .optional = true),
+	JSON_LIST(struct api_dns, addresses, address_count, JSON_ADDR),
+	JSON_END,
+};
+
+static const struct json_field why_step_fields[] = {
+	JSON_FIELD(struct api_why_step, step, JSON_STRING),
+	JSON_FIELD(struct api_why_step, ok, JSON_BOOL),
+	JSON_FIELD(struct api_why_step, text, JSON_STRING),
+	JSON_END,
+};
+
+const struct json_field api_why_fields[] = {
+	JSON_FIELD(struct api_why, what, JSON_STRING),
+	JSON_FIELD(struct api_why, ok, JSON_BOOL),
+	JSON_LIST(struct api_why, steps, step_count, JSON_OBJECT, .fields = why_step_fields),
+	JSON_END,
+};
+
+const struct json_field api_diff_fields[] = {
+	JSON_LIST(struct api_diff, ops, op_count, JSON_STRING, .max = 1000000),
+	JSON_END,
+};

@@ -10,6 +10,7 @@
 
 #include "lib/addr.h"
 #include "lib/json.h"
+#include "schemas/gateway.h"
 #include "schemas/join.h"
 #include "schemas/topic.h"
 
@@ -120,6 +121,78 @@ struct api_coordinator_status {
 };
 extern const struct json_field api_coordinator_status_fields[];
 
+/* ---- coordinator: /v1/gateways */
+
+struct api_gateway {
+	char *id;
+	char *network;
+	char *site;
+	char **nodes; /* names */
+	size_t node_count;
+	char *node; /* what it was made with: a node, or a tag and the site */
+	char *tag;
+	struct prefix *ranges;
+	size_t range_count;
+	struct prefix *as; /* empty, or one for each range */
+	size_t as_count;
+	unsigned nat;
+	uint64_t priority;
+};
+extern const struct json_field api_gateway_fields[];
+
+struct api_gateway_create { /* POST /v1/gateways; node (id or name), or tag and site */
+	char *network;
+	char *node;
+	char *tag;
+	char *site;
+	struct prefix *ranges;
+	size_t range_count;
+	struct prefix *as;
+	size_t as_count;
+	unsigned nat;
+	uint64_t priority;
+};
+extern const struct json_field api_gateway_create_fields[];
+/* PATCH /v1/gateways/ID: ranges, as, nat, priority; what is absent stays. */
+extern const struct json_field api_gateway_set_fields[];
+
+/* ---- coordinator: /v1/names (GET ?network=, POST; DELETE /v1/names/NETWORK/NAME) */
+
+struct api_name {
+	char *name;
+	char *network;
+	struct addr *addresses;
+	size_t address_count;
+};
+extern const struct json_field api_name_fields[];
+
+/* ---- coordinator: /v1/exporters (GET; DELETE /v1/exporters/ID) */
+
+struct api_exporter {
+	char *id;
+	char *network;
+	char *site;
+	uint64_t generation;
+	struct prefix *ranges;
+	size_t range_count;
+	uint64_t records;
+	bool online;
+	int64_t last_seen;
+};
+extern const struct json_field api_exporter_fields[];
+
+/* ---- coordinator: GET /v1/dns?network= */
+
+struct api_dns {    /* one name */
+	char *name; /* fully qualified, without the last dot */
+	char *network;
+	char *from; /* "node", "name", or "exporter ID" */
+	char *site; /* of the exporter */
+	struct addr *addresses;
+	size_t address_count;
+};
+extern const struct json_field api_dns_fields[];
+
 /* ---- agent */
 
 struct api_join {
@@ -217,3 +290,24 @@ struct api_status {
 	size_t problem_count;
 };
 extern const struct json_field api_status_fields[];
+
+/* GET /v1/why?what=NODE|ADDRESS|NAME: the steps from the question to the wire, in order; the first one
+ * that is not ok is where it fails. */
+struct api_why {
+	char *what;
+	bool ok;
+	struct api_why_step {
+		char *step; /* name, node, network, journal, gateway, peer, route, rule, session... */
+		bool ok;
+		char *text;
+	} * steps;
+	size_t step_count;
+};
+extern const struct json_field api_why_fields[];
+
+/* GET /v1/diff: what a full pass would change in the kernel now. */
+struct api_diff {
+	char **ops; /* op_format's lines */
+	size_t op_count;
+};
+extern const struct json_field api_diff_fields[];

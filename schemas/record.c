@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The tables of schemas/record.h. Owns nothing; any thread.
+ */
+#include "schemas/record.h"
+
+#include "lib/text.h"
+
+const char *const port_protocol_names[] = { "TCP", "UDP", "SCTP", NULL };
+
+#define LABEL_CHECK .check = text_is_label, .what = "a label"
+
+static const struct json_field port_fields[] = {
+	JSON_FIELD(struct record_port, name, JSON_STRING, .optional = true, LABEL_CHECK),
+	JSON_FIELD(struct record_port, protocol, JSON_ENUM, .optional = true,
+		   .names = port_protocol_names),
+	JSON_FIELD(struct record_port, port, JSON_U16, .min = 1, .max = 65535),
+	JSON_END,
+};
+
+static const struct json_field endpoint_fields[] = {
+	JSON_FIELD(struct record_endpoint, hostname, JSON_STRING, .optional = true, LABEL_CHECK),
+	JSON_LIST(struct record_endpoint, addresses, address_count, JSON_ADDR, .min = 1,
+		  .max = RECORD_ADDRESSES_MAX),
+	JSON_END,
+};
+
+#define RECORD_FIELDS(type, base)                                                                  \
+	{ .name = "addresses",                                                                     \
+	  .kind = JSON_ADDR,                                                                       \
+	  .offset = offsetof(type, base addresses),                                                \
+	  .array = true,                                                                           \
+	  .count_offset = offsetof(type, base address_count),                                      \
+	  .element_size = sizeof(struct addr),                                                     \
+	  .optional = true,                                                                        \
+	  .max = RECORD_ADDRESSES_MAX },                                                           \
+		{ .name = "ports",                                                                 \
+		  .kind = JSON_OBJECT,                                                             \
+		  .offset = offsetof(type, base ports),                                            \
+		  .array = true,                                                                   \
+		  .count_offset = offsetof(type, base port_count),                                 \
+		  .element_size = sizeof(struct record_port),                                      \
+		  .fields = port_fields,                                                           \
+		  .optional = true,                                                                \
+		  .max = RECORD_PORTS_MAX },                                                       \
+	{                                                                                          \
+		.name = "endpoints", .kind = JSON_OBJECT,                                          \
+		.offset = offsetof(type, base endpoints), .array = true,                           \
+		.count_offset = offsetof(type, base endpoint_count),                               \
+		.element_size = sizeof(struct record_endpoint), .fields = endpoint_fields,         \
+		.optional = true, .max = RECORD_ENDPOINTS_MAX                                      \
+	}
+
+const struct json_field record_fields[] = {
+	RECORD_FIELDS(struct record, ),
+	JSON_END,
+};
+
+static const struct json_field service_fields[] = {
+	JSON_FIELD(struct service, name, JSON_STRING, LABEL_CHECK),
+	{ .name = "namespace",
+	  .kind = JSON_STRING,
+	  .offset = offsetof(struct service, service_namespace),
+	  .optional = true,
+	  LABEL_CHECK },
+	RECORD_FIELDS(struct service, record.),
+	JSON_END,
+};
+
+const struct json_field services_file_fields[] = {
+	JSON_LIST(struct services_file, services, service_count, JSON_OBJECT,
+		  .fields = service_fields, .max = SERVICES_MAX),
+	JSON_END,
+};

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Members of n/<net>/dns/<exporter>: `<namespace>/<service>`. And the file that
+ * `warren-exporter --services` reads.
+ */
+#pragma once
+
+#include "lib/addr.h"
+#include "lib/json.h"
+#include "schemas/document.h"
+
+#define RECORD_ADDRESSES_MAX 8
+#define RECORD_PORTS_MAX 64
+#define RECORD_ENDPOINTS_MAX 1024
+#define SERVICES_MAX 100000
+
+enum port_protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_SCTP };
+extern const char
+	*const port_protocol_names[]; /* "TCP", "UDP", "SCTP", NULL as Kubernetes has them */
+
+struct record {
+	struct addr *addresses; /* of the service; none: headless, the endpoints' count */
+	size_t address_count;
+	struct record_port {
+		char *name; /* label; NULL: it has none, and no SRV */
+		unsigned protocol;
+		uint16_t port;
+	} * ports;
+	size_t port_count;
+	struct record_endpoint { /* headless: the ready ones */
+		char *hostname;	 /* label; NULL: none */
+		struct addr *addresses;
+		size_t address_count;
+	} * endpoints;
+	size_t endpoint_count;
+};
+extern const struct json_field record_fields[];
+
+/* One entry of a services file. */
+struct service {
+	char *name;
+	char *service_namespace; /* "namespace" in JSON; absent: default */
+	struct record record;	 /* its fields stand beside name and namespace */
+};
+struct services_file {
+	struct service *services;
+	size_t service_count;
+};
+extern const struct json_field services_file_fields[];
