@@ -101,10 +101,12 @@ $(foreach a,$(AREAS),$(eval $B/$a.a: $(call obj,$(filter-out $a/main.c,$(call sr
 $(DAEMONS:%=$B/bin/warren-%): $B/bin/warren-%: $B/obj/%/main.o $B/%.a $(COMMON)
 $B/bin/warren: $B/obj/cli/main.o $B/cli.a $(COMMON)
 
-# A fake stands before the real module, so a test that calls a function of the fake itself (its
-# constructor) links the fake, and the archives after it are not asked for those symbols any more.
+# A test that includes the header of a fake links the fake: it stands before the real module, and the archives
+# after it are not asked for those symbols any more. Every other test has the real modules first.
+FAKED      := $(patsubst tests/unit/%.c,$B/unit/%,$(if $(BUILDING),$(shell grep -ls '_fake\.h"' tests/unit/*/*.c)))
 $(foreach a,lib schemas,$(eval $(call unit,$a): $(FAKES) $(COMMON)))
-$(foreach a,$(AREAS),$(eval $(call unit,$a): $(FAKES) $B/$a.a $(COMMON)))
+$(foreach a,$(AREAS),$(eval $(filter $(FAKED),$(call unit,$a)): $(FAKES) $B/$a.a $(COMMON)))
+$(foreach a,$(AREAS),$(eval $(filter-out $(FAKED),$(call unit,$a)): $B/$a.a $(FAKES) $(COMMON)))
 $(UNIT): $B/unit/%: $B/obj/tests/unit/%.o
 
 # A fuzz target's includes say whose parser it is: the archive of that area is linked.

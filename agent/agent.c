@@ -75,7 +75,7 @@ static void on_connected(void *owner)
 	*a->broker_error = '\0';
 	for (size_t i = 0; i < a->memberships.count; i++)
 		network_connected(a->memberships.list[i]);
-	leaves_connected(a);
+	leaves_tell(a);
 	announce_soon(a);
 }
 

@@ -64,6 +64,7 @@ struct agent {
 
 	struct join *joins;   /* agent/joins.c */
 	struct leave *leaves; /* agent/leaves.c */
+	struct telling *tellings;
 	struct control *control;
 	char token_problem[512]; /* of a --token; "": none */
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "agent/follow.h"
+#include "agent/leaves.h"
 #include "agent/networks.h"
 #include "lib/log.h"
 
@@ -86,6 +87,8 @@ static enum refusal take_state(struct agent *a, const struct document *d)
 		state_register_put(a->state, "c/state", st.seq, NULL);
 	a->coordinator_seq = st.seq;
 	a->coordinator_present = st.online;
+	if (st.online)
+		leaves_tell(a);
 	return REFUSED_NOT;
 }
 

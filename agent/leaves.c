@@ -15,10 +15,10 @@
 #define ANSWER_USEC (5 * USEC_PER_SEC)
 #define LATER_USEC (60 * USEC_PER_SEC)
 
-/* One network of a leave, or one that is told later. */
+/* One network of a leave. */
 struct part {
 	struct agent *agent;
-	struct leave *leave; /* NULL: told later, nobody waits */
+	struct leave *leave;
 	char *network;
 	struct session_request *request;
 	bool told, open;
@@ -167,34 +167,56 @@ void leaves_heard(struct agent *a, const char *network)
 
 /* ---- what could not be told at its time ---- */
 
+struct telling {
+	struct telling *next;
+	struct agent *agent;
+	char *network;
+};
+
 static void told_later(void *owner, const struct node_response *response, const uint8_t *hash,
 		       const char *document)
 {
-	struct part *p = owner;
+	struct telling *t = owner, **at = &t->agent->tellings;
 
 	(void)hash;
 	(void)document;
+	while (*at != t)
+		at = &(*at)->next;
+	*at = t->next;
 	if (response) {
-		log_info("leave-told", "network=%s", p->network);
-		state_leaving_del(p->agent->state, p->network);
-		agent_work_soon(p->agent);
+		log_info("leave-told", "network=%s", t->network);
+		state_leaving_del(t->agent->state, t->network);
+		agent_work_soon(t->agent);
 	}
-	free(p->network);
-	free(p);
+	free(t->network);
+	free(t);
 }
 
-void leaves_connected(struct agent *a)
+static bool is_being_told(const struct agent *a, const char *network)
+{
+	for (const struct telling *t = a->tellings; t; t = t->next)
+		if (strcmp(t->network, network) == 0)
+			return true;
+	return false;
+}
+
+void leaves_tell(struct agent *a)
 {
 	struct arena arena = { 0 };
 	char **networks;
 	size_t count = state_leaving_list(a->state, &arena, &networks);
 
-	for (size_t i = 0; i < count; i++) {
-		struct part *p = xcalloc(1, sizeof(*p));
+	for (size_t i = 0; i < count && session_is_connected(a->session); i++) {
+		struct telling *t;
 
-		p->agent = a;
-		p->network = xstrdup(networks[i]);
-		tell(a, p->network, LATER_USEC, told_later, p);
+		if (is_being_told(a, networks[i]))
+			continue;
+		t = xcalloc(1, sizeof(*t));
+		t->agent = a;
+		t->network = xstrdup(networks[i]);
+		t->next = a->tellings;
+		a->tellings = t;
+		tell(a, t->network, LATER_USEC, told_later, t);
 	}
 	arena_done(&arena);
 }

@@ -19,8 +19,8 @@ int leave_begin(struct agent *a, const char *network, leave_done *done, void *ow
 void leaves_disown(struct agent *a, void *owner);
 /* A network ended by a signed word while it was being left: the coordinator knows. */
 void leaves_heard(struct agent *a, const char *network);
-/* A new connection: what was not told yet. */
-void leaves_connected(struct agent *a);
+/* A new connection, or the coordinator is back: what was not told yet. */
+void leaves_tell(struct agent *a);
 void leaves_free(struct agent *a);
 /* Is there something to be told? */
 bool leaves_are_untold(const struct agent *a);

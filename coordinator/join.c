@@ -51,11 +51,18 @@ static int check_token(struct joining *j)
 	return store_network_get(j->a->store, &j->arena, t->network, &j->network);
 }
 
+/* Only a node that joins again by the token which it joined with needs no further use of it: another
+ * token's tags are not to be had when that is used up. */
+static bool is_counted(const struct joining *j)
+{
+	return !j->rejoin || strcmp(j->member.token, j->token.id) != 0;
+}
+
 static int check_use(struct joining *j)
 {
 	const struct token_row *t = &j->token;
 
-	if (!j->rejoin && t->uses && t->used >= t->uses)
+	if (is_counted(j) && t->uses && t->used >= t->uses)
 		return refuse(&j->why, 403, "token_used",
 			      "token %s is used up: it admits %llu node%s; ask for a new one",
 			      t->id, (unsigned long long)t->uses, t->uses == 1 ? "" : "s");
@@ -174,11 +181,28 @@ static int allocate(struct joining *j)
 	return store_network_put(j->a->store, &j->network);
 }
 
+/* Peers are known by their WireGuard keys, which are public: with another's key a node would take that
+ * one's place at all others. */
+static int check_wireguard_key(struct joining *j)
+{
+	struct member_row other;
+	int r = store_member_by_key(j->a->store, &j->arena, j->token.network,
+				    j->request->wireguard_key, &other);
+
+	if (r == 0 && strcmp(other.node, j->node_id) != 0)
+		return refuse(
+			&j->why, 409, "wireguard_key",
+			"node %s of network %s has this WireGuard key; make a new one and join"
+			" again",
+			other.node, j->token.network);
+	return r == -ENOENT ? 0 : r;
+}
+
 static int store_membership(struct joining *j)
 {
 	const struct join_request *q = j->request;
 	struct member_row *m = &j->member;
-	struct buf body = { 0 };
+	bool counted = is_counted(j);
 	int r;
 
 	m->role = j->token.role;
@@ -197,15 +221,21 @@ static int store_membership(struct joining *j)
 		r = store_member_put(j->a->store, m);
 	if (r == 0)
 		r = store_ended_delete(j->a->store, m->network, m->node);
-	if (r == 0 && !j->rejoin) {
+	if (r == 0 && counted) {
 		j->token.used++;
 		r = store_token_put(j->a->store, &j->token);
 	}
-	if (r == 0) {
-		member_peer_body(&j->network, m, &j->node, &body);
-		r = publisher_put(j->a->publisher, m->network, JOURNAL_PEERS, m->node,
-				  buf_cstr(&body));
-	}
+	return r;
+}
+
+static int publish_membership(struct joining *j)
+{
+	struct buf body = { 0 };
+	int r;
+
+	member_peer_body(&j->network, &j->member, &j->node, &body);
+	r = publisher_put(j->a->publisher, j->member.network, JOURNAL_PEERS, j->member.node,
+			  buf_cstr(&body));
 	buf_done(&body);
 	return r < 0 ? r : member_config_publish(j->a, j->node_id);
 }
@@ -270,6 +300,10 @@ static int answer_joined(struct joining *j, const struct topic *t, const char *r
 	};
 	int r = node_certificate(j->a, j->node_id, j->request->csr, &cert, &j->why);
 
+	/* Published only when nothing of the request can be refused any more: to roll a journal back is
+	 * to read it whole, and strangers with a token could ask for that again and again. */
+	if (r == 0)
+		r = publish_membership(j);
 	if (r == 0) {
 		answer.certificate = arena_strdup(&j->arena, buf_cstr(&cert));
 		member_membership(&j->arena, &j->network, &j->member, &membership);
@@ -311,8 +345,9 @@ static int decide(struct joining *j, const struct topic *t, const char *rid, str
 	int r;
 
 	if ((r = check_token(j)) < 0 || (r = check_nonce(j)) < 0 || (r = check_identity(j)) < 0 ||
-	    (r = check_use(j)) < 0 || (r = check_site(j)) < 0 || (r = allocate(j)) < 0 ||
-	    (r = store_membership(j)) < 0 || (r = answer_joined(j, t, rid, out)) < 0)
+	    (r = check_use(j)) < 0 || (r = check_site(j)) < 0 || (r = check_wireguard_key(j)) < 0 ||
+	    (r = allocate(j)) < 0 || (r = store_membership(j)) < 0 ||
+	    (r = answer_joined(j, t, rid, out)) < 0)
 		return r;
 	memcpy(row.request, j->hash, HASH_LEN);
 	memcpy(row.nonce, j->request->nonce, sizeof(row.nonce));
@@ -337,10 +372,10 @@ int join_decide(struct authority *a, const struct join_request *request, const v
 	r = repeated(&j, &known, ret_answer);
 	if (r == 0 && !known)
 		r = decide(&j, topic, rid, ret_answer);
+	r = authority_end(a, r, &j.why);
 	if (r == 0 && !known)
 		log_info("joined", "network=%s node=%s name=%s token=%s", j.network.name, j.node_id,
 			 j.member.name, j.token.id);
-	r = authority_end(a, r, &j.why);
 	if (r < 0) {
 		buf_clear(ret_answer);
 		answer_refuse(&j, topic, rid, ret_answer);

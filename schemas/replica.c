@@ -94,12 +94,11 @@ void replica_set_minimum(struct replica *r, struct journal_position minimum, con
 
 	if (journal_position_cmp(minimum, st->minimum) < 0)
 		return;
-	st->minimum = minimum;
-	free(TAKE(st->join));
-	free(TAKE(st->join_topic));
+	replica_forget_minimum(st);
 	if (st->proven && journal_position_cmp(st->position, minimum) >= 0) {
 		st->join_reached = true;
 	} else {
+		st->minimum = minimum;
 		st->join = xstrdup(document);
 		st->join_topic = xstrdup(topic);
 	}
@@ -270,6 +269,7 @@ void replica_connected(struct replica *r, uint64_t now)
 	forget(r);
 	r->beat_time = 0;
 	r->ask = false;
+	r->lost = false;
 	r->ask_after = CLOCK_NEVER;
 	r->backoff = 0;
 	r->not_before = 0;
@@ -316,6 +316,7 @@ void replica_revoke(struct replica *r, uint64_t now, const char *key)
 {
 	struct replica_state *st = &r->state;
 	struct journal_position highest = { 0 };
+	struct document join;
 	size_t kept = 0;
 
 	r->now = now;
@@ -338,6 +339,9 @@ void replica_revoke(struct replica *r, uint64_t now, const char *key)
 		free(TAKE(st->proof));
 		memset(st->proof_key, 0, sizeof(st->proof_key));
 	}
+	if (st->join && !document_split(st->join, strlen(st->join), &join) &&
+	    strcmp(join.signatures[0].key, key) == 0)
+		replica_forget_minimum(st);
 	r->io.changed(r->io.owner, NULL, 0, false);
 	if (r->connected)
 		replica_settle(r);

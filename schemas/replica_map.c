@@ -67,6 +67,13 @@ static void floor_put(struct replica_state *st, const char *key, struct journal_
 	lowest->taken = taken;
 }
 
+void replica_forget_minimum(struct replica_state *st)
+{
+	st->minimum = (struct journal_position){ 0 };
+	free(TAKE(st->join));
+	free(TAKE(st->join_topic));
+}
+
 static void set_proof(struct replica_state *st, const struct replica_document *d, unsigned kind)
 {
 	free(st->proof);
@@ -100,9 +107,9 @@ void replica_move(struct replica *r, struct journal_position position,
 	memcpy(st->run, run, RUN_LEN);
 	set_proof(st, d, kind);
 	if (journal_position_cmp(position, st->minimum) >= 0) {
+		/* It has done its work; and the key that it rests on may be revoked some day. */
 		st->join_reached = true;
-		free(TAKE(st->join));
-		free(TAKE(st->join_topic));
+		replica_forget_minimum(st);
 	}
 	if (r->seen.document && journal_position_cmp(r->seen_position, position) <= 0)
 		free(TAKE(r->seen.document));

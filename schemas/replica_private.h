@@ -77,8 +77,9 @@ struct replica {
 	struct journal_proof seen;	/* the newest document above us; document NULL: none */
 	struct journal_position seen_position;
 	uint64_t beat_time;
-	bool ask;
-	uint64_t ask_after; /* not before this time; CLOCK_NEVER without `ask` */
+	bool ask;	    /* something shows that the writer has lost something */
+	bool lost;	    /* a repair has failed, and we are still behind */
+	uint64_t ask_after; /* because of one of them, not before this time; else CLOCK_NEVER */
 
 	enum replica_phase phase;
 	uint64_t phase_until;
@@ -129,6 +130,7 @@ void replica_move(struct replica *r, struct journal_position position,
 		  const uint8_t hash[static HASH_LEN], const uint8_t run[static RUN_LEN],
 		  const struct replica_document *d, unsigned kind,
 		  const struct replica_changes *changes);
+void replica_forget_minimum(struct replica_state *st);
 /* `d` proves the state that we have. */
 void replica_prove(struct replica *r, const struct replica_document *d, unsigned kind);
 /* The beat is level with us: drops what `drop_due` kept. */

@@ -332,8 +332,9 @@ static void repair_begin(struct replica *r)
 	r->backoff = r->backoff ? MIN(2 * r->backoff, REPLICA_BACKOFF_MAX) : REPLICA_BACKOFF_FIRST;
 	r->not_before = r->now + r->backoff + jitter(r);
 	r->start = CLOCK_NEVER;
-	if (r->ask && r->ask_after <= r->now) {
+	if (r->ask_after <= r->now) {
 		r->ask = false;
+		r->lost = false;
 		r->ask_after = CLOCK_NEVER;
 		ask_writer(r);
 	}
@@ -356,7 +357,7 @@ void replica_repair(struct replica *r)
 	}
 	replica_phase_end(r);
 	if (phase != PHASE_LOG)
-		r->ask = true;
+		r->lost = true;
 	else if (journal_position_cmp(r->phase_from, r->state.position) == 0)
 		manifest_begin(r);
 }
@@ -376,7 +377,10 @@ void replica_settle(struct replica *r)
 		r->behind_at = CLOCK_NEVER;
 	else if (r->behind_at == CLOCK_NEVER)
 		r->behind_at = r->now;
-	if (r->ask && r->ask_after == CLOCK_NEVER)
+	r->lost = r->lost && behind;
+	if (!r->ask && !r->lost)
+		r->ask_after = CLOCK_NEVER;
+	else if (r->ask_after == CLOCK_NEVER)
 		r->ask_after = r->now + jitter(r);
 	if (r->phase != PHASE_IDLE && phase_is_over(r))
 		replica_phase_end(r);

@@ -437,4 +437,45 @@ TEST(a_request_that_is_no_csr)
 	CHECK(!authority_fake_peer(a, "office", m->identity.id));
 }
 
+/* Nothing was put into a journal for it: to take that back is to read the journal whole. */
+TEST(what_is_no_csr_never_reaches_the_journal)
+{
+	struct machine *m = machine_new("n");
+
+	setup();
+	m->csr.data[m->csr.len / 2] ^= 1;
+	authority_fake_break(a, -ENOSPC);
+	CHECK_STR(code(join_with(m, token_plain())), "csr");
+}
+
+TEST(wireguard_key_of_another_is_refused)
+{
+	struct machine *m = machine_new("n"), *thief = machine_new("x");
+	struct outcome *o;
+
+	setup();
+	CHECK_STR(code(join_with(m, token_plain())), "joined");
+	memcpy(thief->wireguard, m->wireguard, KEY_LEN);
+	o = join_with(thief, token_plain());
+	CHECK_STR(code(o), "wireguard_key");
+	CHECK(strstr(o->body.refused->message, m->identity.id));
+	CHECK(!authority_fake_peer(a, "office", thief->identity.id));
+	CHECK_STR(code(join_with(m, token_plain())), "joined"); /* its own */
+}
+
+TEST(tags_of_a_token_that_is_used_up)
+{
+	struct machine *m = machine_new("n"), *other = machine_new("o");
+	char *tag[1] = { keep("admin") }, *token;
+
+	setup();
+	token = token_make(&(struct api_token_create){
+		.network = keep("office"), .uses = 1, .tags = tag, .tag_count = 1 });
+	CHECK_STR(code(join_with(m, token)), "joined");
+	CHECK_STR(code(join_with(other, token_plain())), "joined");
+	CHECK_STR(code(join_with(other, token)), "token_used");
+	CHECK(!strstr(authority_fake_peer(a, "office", other->identity.id), "admin"));
+	CHECK_STR(code(join_with(m, token)), "joined"); /* its own, once more */
+}
+
 TEST_MAIN("join")

@@ -37,9 +37,11 @@ static inline void end(void)
 /* A replica that hears nothing while `n` deltas pass by, and then is there again. */
 static inline void miss(struct world_replica *rep, unsigned n)
 {
+	static uint64_t body = 1000;
+
 	rep->away = true;
 	for (unsigned i = 0; i < n; i++) {
-		world_put(&w, "f", 1000 + i);
+		world_put(&w, "f", ++body);
 		world_run(&w, 100 * MSEC);
 	}
 	rep->away = false;
