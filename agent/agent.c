@@ -13,8 +13,10 @@
 
 #include "agent/control.h"
 #include "agent/inbox.h"
+#include "agent/holders.h"
 #include "agent/joins.h"
 #include "agent/leaves.h"
+#include "agent/names.h"
 #include "agent/networks.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -89,6 +91,11 @@ static void on_disconnected(void *owner, const char *error)
 	a->coordinator_present = false;
 }
 
+static size_t list_holders(void *owner, struct arena *arena, struct holder_state **ret)
+{
+	return holders_list(owner, arena, ret);
+}
+
 static void tend_session(struct agent *a)
 {
 	bool wanted = a->trust && a->certificate && !joins_is_enrolling(a) &&
@@ -111,6 +118,7 @@ static void tend_session(struct agent *a)
 		.trust = a->trust,
 		.certificate = a->certificate,
 		.present = a->memberships.count > 0,
+		.holders = list_holders,
 		.connected = on_connected,
 		.disconnected = on_disconnected,
 		.message = inbox_message,
@@ -123,6 +131,7 @@ static void tear_down(struct agent *a, struct network *n)
 	_cleanup_(freep) char *name = xstrdup(n->name);
 
 	log_info("network-ended", "network=%s why=%s", name, n->leaving ? "left" : "removed");
+	holders_end(a->holders, n);
 	if (n->leaving)
 		state_token_forget(a->state, name);
 	network_stop(n);
@@ -181,6 +190,7 @@ int agent_need_kernel(struct agent *a)
 	const struct kernel_config c = {
 		.backend = a->o.backend,
 		.firewall_report = a->o.firewall_report,
+		.forwarding = a->o.forwarding,
 		.changed = kernel_changed,
 		.owner = a,
 	};
@@ -204,6 +214,7 @@ int agent_need_kernel(struct agent *a)
 		.kernel = a->kernel,
 		.state = a->state,
 		.memberships = &a->memberships,
+		.site = (const char *const *)&a->site,
 		.done = applied,
 		.owner = a,
 	});
@@ -239,6 +250,15 @@ static bool node_key(void *owner, const char *network, const char *id, uint8_t r
 		return false;
 	memcpy(ret, e->identity_key, KEY_LEN);
 	return true;
+}
+
+static bool exporter_key(void *owner, const char *network, const char *id,
+			 uint8_t ret[static KEY_LEN])
+{
+	const struct agent *a = owner;
+	const struct network *n = network ? memberships_get(&a->memberships, network) : NULL;
+
+	return n && names_exporter_key(n, id, ret);
 }
 
 static int load_mesh(struct agent *a, char *why, size_t why_size)
@@ -282,6 +302,7 @@ int agent_open(struct agent *a, struct loop *l, const struct agent_options *o, c
 	a->kernel_retry.fired = kernel_retry_fired;
 	a->announce.fired = announce_fired;
 	a->keyring_agent.node_key = node_key;
+	a->keyring_agent.exporter_key = exporter_key;
 	a->keyring_agent.owner = a;
 	a->keyring = keyring_agent_get(&a->keyring_agent);
 	r = state_open(o->state, l, &a->state, why, why_size);
@@ -308,8 +329,12 @@ int agent_start(struct agent *a, struct loop *l, const struct agent_options *o, 
 	if (r < 0)
 		return r;
 	log_info("agent", "node=%s networks=%zu", a->identity.key.id, a->memberships.count);
+	r = names_new(a, &a->names, why, why_size);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < a->memberships.count; i++)
 		network_start(a, a->memberships.list[i]);
+	a->holders = holders_new(a);
 	r = control_new(a, &a->control, why, why_size);
 	if (r < 0)
 		return r;
@@ -322,12 +347,15 @@ int agent_start(struct agent *a, struct loop *l, const struct agent_options *o, 
 
 void agent_stop(struct agent *a)
 {
+	holders_free(a->holders);
+	a->holders = NULL;
 	control_free(a->control);
 	joins_free(a);
 	leaves_free(a);
 	session_free(TAKE(a->session), true);
 	for (size_t i = 0; i < a->memberships.count; i++)
 		network_stop(a->memberships.list[i]);
+	names_free(a->names);
 	apply_free(a->apply);
 	kernel_free(a->kernel);
 	if (a->loop) {

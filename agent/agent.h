@@ -27,9 +27,14 @@ struct agent_options {
 	const char *name;	   /* NULL: the host's */
 	const char *site;	   /* NULL: the token's */
 	const char *control;	   /* path of the socket */
+	const char *forwarding;	   /* file: see agent/forwarding.h */
 	const char *const *tokens; /* NULL-terminated, like `endpoints` */
 	const char *const *endpoints;
 	size_t endpoint_count;
+	const struct endpoint *dns; /* where names are answered beside the mesh addresses */
+	size_t dns_count;
+	const struct prefix *dns_allow; /* who may ask there */
+	size_t dns_allow_count;
 	enum kernel_backend backend;
 	bool firewall_report;
 };
@@ -66,6 +71,8 @@ struct agent {
 	struct leave *leaves; /* agent/leaves.c */
 	struct telling *tellings;
 	struct control *control;
+	struct holders *holders; /* agent/holders.c; NULL: none can be */
+	struct names *names;	 /* agent/names.c; NULL: none are answered */
 	char token_problem[512]; /* of a --token; "": none */
 
 	struct loop_timer work, kernel_retry, announce;

@@ -9,12 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/apply_private.h"
 #include "agent/follow.h"
-#include "agent/nft.h"
 #include "agent/peers.h"
 #include "agent/plan.h"
 #include "agent/reach.h"
-#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/map.h"
 #include "lib/mem.h"
@@ -24,17 +23,6 @@
 #define KEEP (60 * USEC_PER_SEC)
 #define BACKOFF_FIRST USEC_PER_SEC
 #define BACKOFF_MAX (60 * USEC_PER_SEC)
-
-struct apply {
-	struct apply_config c;
-	struct loop_timer partial, full;
-	uint64_t keep_until;
-	uint64_t backoff;      /* 0: the last pass was fine */
-	struct map *forgotten; /* interfaces that we tore down in this process */
-	bool failed;	       /* in this pass */
-	bool kept;
-	char problem[384];
-};
 
 void apply_wanted(const struct network *n, struct wanted_network *ret)
 {
@@ -47,6 +35,8 @@ void apply_wanted(const struct network *n, struct wanted_network *ret)
 		.addresses = n->membership.addresses,
 		.address_count = n->membership.address_count,
 		.peers = n->peers,
+		.gateways = n->gateways,
+		.carried = &n->carried,
 	};
 }
 
@@ -72,10 +62,32 @@ void apply_network_done(struct network *n)
 {
 	map_free(n->applied, applied_free);
 	n->applied = NULL;
+	free(n->applied_routes);
+	n->applied_routes = NULL;
+	n->applied_route_count = 0;
 	n->up = false;
 }
 
-static void set_applied(struct network *n, const char *key, const struct wg_peer *p)
+/* Of a link as it was wanted: what the gateways say, not what is only kept. */
+void apply_set_routes(struct network *n, const struct wg_link *l)
+{
+	size_t kept = 0;
+
+	free(n->applied_routes);
+	n->applied_routes = xcalloc(l->route_count + 1, sizeof(*n->applied_routes));
+	for (size_t i = 0, k = 0; i < l->route_count && k < n->carried.count;) {
+		const struct carried *c = &n->carried.list[k];
+		int cmp = prefix_cmp(&l->routes[i].prefix, &c->range);
+
+		if (cmp == 0 && c->state == CARRIED)
+			n->applied_routes[kept++] = l->routes[i];
+		i += cmp <= 0;
+		k += cmp >= 0;
+	}
+	n->applied_route_count = kept;
+}
+
+void apply_set_peer(struct network *n, const char *key, const struct wg_peer *p)
 {
 	struct wg_peer *copy = NULL, *before;
 
@@ -110,7 +122,7 @@ static void on_failed(void *owner, const struct op *op, int error, const char *w
 		n->port = 0;
 }
 
-static void run(struct apply *a, const struct plan *p)
+void apply_run(struct apply *a, const struct plan *p)
 {
 	char text[OP_TEXT_SIZE];
 
@@ -124,7 +136,7 @@ static void run(struct apply *a, const struct plan *p)
 		a->failed = true;
 }
 
-static void schedule(struct apply *a)
+void apply_schedule(struct apply *a)
 {
 	uint64_t now = clock_mono(), due = now + PERIOD;
 
@@ -142,98 +154,28 @@ static void schedule(struct apply *a)
 		a->c.done(a->c.owner);
 }
 
-/* ---- the partial pass ---- */
-
-struct touched {
-	struct network *network;
-	char key[KEY_BASE64_SIZE];
-	bool wanted;
-	struct wg_peer desired;
-	struct wg_peer actual; /* shallow copy */
-	bool was;
-};
-
-static size_t collect(struct apply *a, struct touched **ret)
+/* What plan_forwarding has made of it. */
+void apply_set_forwarding(struct apply *a, const struct host *desired, unsigned on, unsigned ours)
 {
-	const struct memberships *m = a->c.memberships;
-	struct touched *list = NULL;
-	size_t n = 0;
+	on &= ~(ours & ~desired->forwarding);
+	a->forwarding_ours = (ours & desired->forwarding) | (desired->forwarding & ~on);
+	a->forwarding = on | desired->forwarding;
+}
 
-	for (size_t i = 0; i < m->count; i++) {
-		struct network *net = m->list[i];
-		struct wanted_network w;
+void apply_look_for_conflicts(struct apply *a, struct network *n)
+{
+	*n->conflict = '\0';
+	for (size_t i = 0; i < n->membership.address_count && !*n->conflict; i++) {
+		struct prefix range = prefix_network(&n->membership.addresses[i]);
+		char text[128], of[PREFIX_SIZE];
 
-		apply_wanted(net, &w);
-		for (const char *key = peers_touched_next(net->peers, NULL); key;
-		     key = peers_touched_next(net->peers, key)) {
-			const struct wg_peer *was = map_get(net->applied, key);
-			struct touched *t;
-			uint8_t bytes[KEY_LEN];
-
-			if (base64_decode(key, strlen(key), bytes, KEY_LEN) != KEY_LEN)
-				continue;
-			list = xreallocarray(list, n + 1, sizeof(*list));
-			t = &list[n++];
-			*t = (struct touched){ .network = net, .was = was != NULL };
-			snprintf(t->key, sizeof(t->key), "%s", key);
-			t->wanted = !net->dropped && wanted_peer(&w, bytes, &t->desired);
-			if (was)
-				t->actual = *was;
-			/* WireGuard may have followed the peer elsewhere meanwhile. */
-			if (t->wanted && t->desired.endpoint_wanted)
-				t->actual.endpoint = (struct endpoint){ 0 };
-		}
+		if (kernel_conflict(a->c.kernel, &range, text, sizeof(text)) == 1)
+			snprintf(n->conflict, sizeof(n->conflict),
+				 "the route %s, which is not ours, takes from the network's %s",
+				 text, prefix_format(&range, of));
 	}
-	*ret = list;
-	return n;
-}
-
-static void settle_partial(struct touched *t)
-{
-	struct peer_entry *e = peers_by_key(t->network->peers, t->desired.key);
-
-	if (!t->network->up)
-		return;
-	set_applied(t->network, t->key, t->wanted ? &t->desired : NULL);
-	if (t->wanted && e && !t->was)
-		reach_made(t->network->reach, e);
-	if (t->wanted && e)
-		e->endpoint_wanted = false;
-}
-
-static void partial_fired(struct loop_timer *timer)
-{
-	struct apply *a = container_of(timer, struct apply, partial);
-	const struct memberships *m = a->c.memberships;
-	struct touched *list;
-	struct plan p = { 0 };
-	size_t n;
-
-	/* Where the interface is not there yet, or in doubt, only a full pass will do. */
-	for (size_t i = 0; i < m->count; i++)
-		if (!m->list[i]->up) {
-			apply_full(a);
-			return;
-		}
-	n = collect(a, &list);
-	for (size_t i = 0; i < n; i++)
-		plan_peer(&p, list[i].network->interface, list[i].wanted ? &list[i].desired : NULL,
-			  list[i].was ? &list[i].actual : NULL);
-	plan_order(&p);
-	a->failed = false;
-	run(a, &p);
-	for (size_t i = 0; i < n; i++)
-		settle_partial(&list[i]);
-	plan_done(&p);
-	for (size_t i = 0; i < n; i++)
-		wg_peer_done(&list[i].desired);
-	free(list);
-	for (size_t i = 0; i < m->count; i++)
-		peers_touched_clear(m->list[i]->peers);
-	if (a->failed)
-		schedule(a);
-	else if (a->c.done)
-		a->c.done(a->c.owner);
+	if (!*n->conflict)
+		ranges_conflict(a->ranges, n, n->conflict, sizeof(n->conflict));
 }
 
 /* ---- the full pass ---- */
@@ -278,18 +220,27 @@ static bool is_keeping(const struct apply *a)
 	return clock_mono() < a->keep_until;
 }
 
-static void make_desired(struct apply *a, const struct host *actual, struct host *ret)
+/* `only_look`: nothing is decided that a pass would have to hold to. */
+static void make_desired(struct apply *a, const struct host *actual, bool only_look,
+			 struct host *ret)
 {
 	const struct memberships *m = a->c.memberships;
 
 	*ret = (struct host){ 0 };
+	for (size_t i = 0; i < m->count && !only_look; i++) {
+		*m->list[i]->problem = '\0';
+		m->list[i]->dropped = is_too_stale(m->list[i]);
+	}
+	if (!only_look) {
+		ranges_forget(a->ranges);
+		ranges_resolve(a->ranges);
+	}
 	for (size_t i = 0; i < m->count; i++) {
 		struct network *n = m->list[i];
 		struct wanted_network w;
 
-		*n->problem = '\0';
-		n->dropped = is_too_stale(n);
-		choose_port(a, n, host_link(actual, n->interface));
+		if (!only_look)
+			choose_port(a, n, host_link(actual, n->interface));
 		apply_wanted(n, &w);
 		wanted_link(&w, ret);
 		if (n->dropped)
@@ -305,13 +256,17 @@ static void make_desired(struct apply *a, const struct host *actual, struct host
 		if (n && d && n->follow_peers && !follow_is_level(n->follow_peers)) {
 			wanted_keep_peers(d, l);
 			a->kept = true;
-		} else if (!d && !map_get(a->forgotten, l->name)) {
+		}
+		if (n && d && n->follow_gateways && !follow_is_level(n->follow_gateways)) {
+			wanted_keep_ranges(ret, d, l);
+			a->kept = true;
+		}
+		if (!d && !map_get(a->forgotten, l->name)) {
 			wanted_keep_link(ret, l);
 			a->kept = true;
 		}
 	}
-	ret->nft = nft_rules(ret);
-	host_sort(ret);
+	wanted_finish(ret);
 }
 
 static void settle_full(struct apply *a, struct network *n, const struct host *desired,
@@ -326,31 +281,20 @@ static void settle_full(struct apply *a, struct network *n, const struct host *d
 			struct peer_entry *e = peers_by_key(n->peers, d->peers[i].key);
 
 			base64_encode(d->peers[i].key, KEY_LEN, key);
-			set_applied(n, key, &d->peers[i]);
+			apply_set_peer(n, key, &d->peers[i]);
 			if (e && (!was || !wg_link_peer(was, d->peers[i].key)))
 				reach_made(n->reach, e);
 			if (e)
 				e->endpoint_wanted = false;
 		}
+	if (n->up)
+		apply_set_routes(n, d);
+	n->gateways_changed = false;
 	if (was)
 		reach_observe(n->reach, was);
 	reach_store(n->reach);
 	peers_touched_clear(n->peers);
 	(void)a;
-}
-
-static void look_for_conflicts(struct apply *a, struct network *n)
-{
-	*n->conflict = '\0';
-	for (size_t i = 0; i < n->membership.address_count && !*n->conflict; i++) {
-		struct prefix range = prefix_network(&n->membership.addresses[i]);
-		char text[128], of[PREFIX_SIZE];
-
-		if (kernel_conflict(a->c.kernel, &range, text, sizeof(text)) == 1)
-			snprintf(n->conflict, sizeof(n->conflict),
-				 "the route %s, which is not ours, takes from the network's %s",
-				 text, prefix_format(&range, of));
-	}
 }
 
 void apply_full(struct apply *a)
@@ -366,10 +310,10 @@ void apply_full(struct apply *a)
 		snprintf(a->problem, sizeof(a->problem), "the kernel cannot be read: %s",
 			 kernel_message(a->c.kernel));
 		log_warn("kernel-read-failed", "error=%s", log_quote(kernel_message(a->c.kernel)));
-		schedule(a);
+		apply_schedule(a);
 		return;
 	}
-	make_desired(a, &actual, &desired);
+	make_desired(a, &actual, false, &desired);
 	plan_host(&p, &desired, &actual);
 	for (size_t i = 0; i < m->count; i++) {
 		apply_network_done(m->list[i]);
@@ -378,20 +322,36 @@ void apply_full(struct apply *a)
 	}
 	if (p.count)
 		log_info("apply-full", "ops=%zu networks=%zu", p.count, m->count);
-	run(a, &p);
+	apply_run(a, &p);
 	for (size_t i = 0; i < m->count; i++) {
 		settle_full(a, m->list[i], &desired, &actual);
-		look_for_conflicts(a, m->list[i]);
+		apply_look_for_conflicts(a, m->list[i]);
 	}
+	memcpy(a->nft_hash, a->failed ? "" : desired.nft_hash, a->failed ? 1 : HASH_HEX_SIZE);
+	apply_set_forwarding(a, &desired, actual.forwarding, actual.forwarding_ours);
+	if (m->count)
+		kernel_forget_stale_flows(a->c.kernel);
+	if (p.count)
+		loop_timer_set(a->c.loop, &a->flows, loop_now(a->c.loop) + FLOWS);
 	plan_done(&p);
 	host_done(&desired);
 	host_done(&actual);
-	schedule(a);
+	apply_schedule(a);
+}
+
+static void partial_fired(struct loop_timer *t)
+{
+	apply_partial(container_of(t, struct apply, partial));
 }
 
 static void full_fired(struct loop_timer *t)
 {
 	apply_full(container_of(t, struct apply, full));
+}
+
+static void flows_fired(struct loop_timer *t)
+{
+	kernel_forget_stale_flows(container_of(t, struct apply, flows)->c.kernel);
 }
 
 /* ---- */
@@ -404,7 +364,10 @@ struct apply *apply_new(const struct apply_config *c)
 	a->partial.fired = partial_fired;
 	a->full.fired = full_fired;
 	a->keep_until = clock_mono() + KEEP;
+	a->flows.fired = flows_fired;
 	a->forgotten = map_new();
+	a->ranges = ranges_new(&(struct ranges_config){
+		.kernel = c->kernel, .memberships = c->memberships, .site = c->site });
 	return a;
 }
 
@@ -414,6 +377,8 @@ void apply_free(struct apply *a)
 		return;
 	loop_timer_del(a->c.loop, &a->partial);
 	loop_timer_del(a->c.loop, &a->full);
+	loop_timer_del(a->c.loop, &a->flows);
+	ranges_free(a->ranges);
 	map_free(a->forgotten, NULL);
 	free(a);
 }
@@ -432,6 +397,34 @@ void apply_full_soon(struct apply *a)
 void apply_forget(struct apply *a, const struct network *n)
 {
 	map_put(a->forgotten, n->interface, a);
+}
+
+int apply_diff(struct apply *a, void (*each)(void *owner, const char *op), void *owner)
+{
+	struct host actual, desired;
+	struct plan p = { 0 };
+	char text[OP_TEXT_SIZE];
+	bool kept = a->kept;
+	int r = kernel_read(a->c.kernel, &actual);
+
+	if (r < 0)
+		return r;
+	make_desired(a, &actual, true, &desired);
+	a->kept = kept;
+	plan_host(&p, &desired, &actual);
+	for (size_t i = 0; i < p.count; i++) {
+		op_format(&p.ops[i], text, sizeof(text));
+		each(owner, text);
+	}
+	plan_done(&p);
+	host_done(&desired);
+	host_done(&actual);
+	return 0;
+}
+
+bool apply_has_rules(const struct apply *a, const struct host *actual)
+{
+	return *a->nft_hash && strcmp(a->nft_hash, actual->nft_hash) == 0;
 }
 
 const char *apply_problem(const struct apply *a)

@@ -20,6 +20,7 @@ struct apply_config {
 	struct kernel *kernel;
 	struct state *state;
 	const struct memberships *memberships;
+	const char *const *site; /* of this node; the value may change; NULL: none */
 	/* A pass is done: problems, ports and `up` may be others. */
 	void (*done)(void *owner);
 	void *owner;
@@ -39,6 +40,10 @@ void apply_forget(struct apply *a, const struct network *n);
 /* Frees what `n` keeps for us. */
 void apply_network_done(struct network *n);
 
+/* What a full pass would do now: a line for each op (op_format). */
+int apply_diff(struct apply *a, void (*each)(void *owner, const char *op), void *owner) MUST_CHECK;
+/* Is our nft table in the kernel what was last applied? */
+bool apply_has_rules(const struct apply *a, const struct host *actual);
 /* What wanted.h takes of a network. */
 void apply_wanted(const struct network *n, struct wanted_network *ret);
 /* A sentence about what fails besides single networks (reading, nft); NULL: nothing. */

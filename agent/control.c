@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/holders.h"
 #include "agent/joins.h"
 #include "agent/leaves.h"
+#include "agent/why.h"
 #include "lib/file.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -154,6 +156,61 @@ static void get_resolve(struct control *c, struct http_request *r)
 	}
 }
 
+static void get_why(struct control *c, struct http_request *r)
+{
+	struct agent *a = c->agent;
+	const char *what = http_query(r, "what");
+	struct why_kernel k = { .problem = a->kernel_problem };
+	struct host actual = { 0 };
+	struct arena arena = { 0 };
+	struct api_why ret;
+
+	if (!what || !*what) {
+		refuse(r, 400, "what", "say what is asked for: /v1/why?what=NODE");
+		return;
+	}
+	if (a->kernel && kernel_read(a->kernel, &actual) == 0) {
+		k.actual = &actual;
+		k.rules = a->o.firewall_report || apply_has_rules(a->apply, &actual);
+	} else if (a->kernel) {
+		k.problem = kernel_message(a->kernel);
+	}
+	why_explain(a, &k, what, &arena, &ret);
+	reply(r, 200, api_why_fields, &ret);
+	host_done(&actual);
+	arena_done(&arena);
+}
+
+struct difference {
+	struct arena arena;
+	char **ops;
+	size_t count;
+};
+
+static void add_op(void *owner, const char *op)
+{
+	struct difference *d = owner;
+
+	d->ops = xreallocarray(d->ops, d->count + 1, sizeof(*d->ops));
+	d->ops[d->count++] = arena_strdup(&d->arena, op);
+}
+
+static void get_diff(struct control *c, struct http_request *r)
+{
+	struct agent *a = c->agent;
+	struct difference d = { 0 };
+
+	if (!a->apply)
+		refuse(r, 503, "kernel", a->kernel_problem);
+	else if (apply_diff(a->apply, add_op, &d) < 0)
+		refuse(r, 503, "kernel", kernel_message(a->kernel));
+	else
+		reply(r, 200, api_diff_fields,
+		      &(struct api_diff){ .ops = d.ops, .op_count = d.count });
+	free(d.ops);
+	arena_done(&d.arena);
+}
+
 static void post_join(struct control *c, struct http_request *r)
 {
 	struct api_join q = { 0 };
@@ -161,6 +218,26 @@ static void post_join(struct control *c, struct http_request *r)
 
 	if (take_body(r, &a, api_join_fields, &q))
 		join_begin(c->agent, q.token, q.name, false, joined, wait_for(c, r));
+	arena_done(&a);
+}
+
+static void post_hold(struct control *c, struct http_request *r)
+{
+	struct api_hold q = { 0 };
+	struct arena a = { 0 };
+	struct network *n;
+	char message[256];
+
+	if (take_body(r, &a, api_hold_fields, &q)) {
+		n = memberships_get(&c->agent->memberships, q.network);
+		if (n && !n->ended) {
+			holders_add(c->agent->holders, n, r);
+		} else {
+			snprintf(message, sizeof(message), "this node is not in network %s",
+				 log_quote(q.network));
+			refuse(r, 404, "not_found", message);
+		}
+	}
 	arena_done(&a);
 }
 
@@ -193,9 +270,9 @@ static const struct handler {
 	const char *method, *path;
 	void (*handle)(struct control *c, struct http_request *r);
 } handlers[] = {
-	{ "GET", "/v1/status", get_status },
-	{ "GET", "/v1/resolve", get_resolve },
-	{ "POST", "/v1/join", post_join },
+	{ "GET", "/v1/status", get_status }, { "GET", "/v1/resolve", get_resolve },
+	{ "GET", "/v1/why", get_why },	     { "GET", "/v1/diff", get_diff },
+	{ "POST", "/v1/join", post_join },   { "POST", "/v1/hold", post_hold },
 	{ "POST", "/v1/leave", post_leave },
 };
 

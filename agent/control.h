@@ -4,6 +4,7 @@
  * there is one.
  *
  *	GET /v1/status    POST /v1/join    POST /v1/leave    GET /v1/resolve?what=NODE|ADDRESS|NAME
+ *	GET /v1/why?what=NODE|ADDRESS|NAME    GET /v1/diff
  */
 #pragma once
 

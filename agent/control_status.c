@@ -8,6 +8,7 @@
 
 #include "agent/control.h"
 #include "agent/follow.h"
+#include "agent/names.h"
 #include "agent/peers.h"
 #include "agent/reach.h"
 
@@ -28,6 +29,33 @@ static int by_name(const void *a, const void *b)
 	int c = strcmp(x->name, y->name);
 
 	return c ? c : strcmp(x->id, y->id);
+}
+
+/* Not one of its own addresses, but what it carries as a gateway. */
+static bool carries(const struct network *n, const struct peer_entry *e, const struct prefix *p)
+{
+	for (size_t i = 0; i < n->carried.count; i++)
+		if (n->carried.list[i].state == CARRIED &&
+		    strcmp(n->carried.list[i].node, e->id) == 0 &&
+		    prefix_cmp(&n->carried.list[i].range, p) == 0)
+			return true;
+	return false;
+}
+
+/* Ranges that are offered here and go another way, or none. */
+static void fill_standby(const struct network *n, struct arena *arena,
+			 struct api_status_network *ret)
+{
+	char sentence[PROBLEM_SIZE];
+
+	ret->standby = arena_array(arena, n->carried.count, sizeof(*ret->standby));
+	for (size_t i = 0; i < n->carried.count; i++) {
+		const struct carried *c = &n->carried.list[i];
+		const struct peer_entry *e = peers_get(n->peers, c->node);
+
+		if (carried_explain(c, e ? e->name : "", sentence, sizeof(sentence)))
+			ret->standby[ret->standby_count++] = arena_strdup(arena, sentence);
+	}
 }
 
 static void fill_peer(const struct network *n, const struct peer_entry *e,
@@ -51,9 +79,10 @@ static void fill_peer(const struct network *n, const struct peer_entry *e,
 				reach_last_handshake(n->reach, e->id, p->last_handshake);
 		ret->rx_bytes = p->rx_bytes;
 		ret->tx_bytes = p->tx_bytes;
-		ret->ranges =
-			arena_memdup(arena, p->allowed, p->allowed_count * sizeof(*p->allowed));
-		ret->range_count = p->allowed_count;
+		ret->ranges = arena_array(arena, p->allowed_count, sizeof(*ret->ranges));
+		for (size_t i = 0; i < p->allowed_count; i++)
+			if (carries(n, e, &p->allowed[i]))
+				ret->ranges[ret->range_count++] = p->allowed[i];
 	}
 	if (peers_conflict(n->peers, e, problem, sizeof(problem)))
 		ret->problem = arena_strdup(arena, problem);
@@ -86,6 +115,7 @@ static void fill_network(struct agent *a, const struct network *n, struct arena 
 	ret->peer_count = i;
 	if (i)
 		qsort(ret->peers, i, sizeof(*ret->peers), by_name);
+	fill_standby(n, arena, ret);
 	if (n->dropped)
 		ret->problem = arena_strdup(arena, "its journal is stale for longer than the"
 						   " network's --max-stale: its peers are dropped");
@@ -111,13 +141,21 @@ static void fill_journal(const struct follow *f, struct arena *arena,
 
 static void fill_journals(const struct agent *a, struct arena *arena, struct api_status *ret)
 {
-	ret->journals = arena_array(arena, 2 * a->memberships.count, sizeof(*ret->journals));
+	size_t count = 2 * a->memberships.count;
+
+	for (size_t i = 0; i < a->memberships.count; i++)
+		for (size_t k = 0; names_follow_nth(a->memberships.list[i], k); k++)
+			count++;
+	ret->journals = arena_array(arena, count, sizeof(*ret->journals));
 	for (size_t i = 0; i < a->memberships.count; i++) {
 		const struct network *n = a->memberships.list[i];
 
 		fill_journal(n->follow_gateways, arena, &ret->journals[ret->journal_count++]);
 		if (n->follow_peers)
 			fill_journal(n->follow_peers, arena, &ret->journals[ret->journal_count++]);
+		for (size_t k = 0; names_follow_nth(n, k); k++)
+			fill_journal(names_follow_nth(n, k), arena,
+				     &ret->journals[ret->journal_count++]);
 	}
 }
 
@@ -173,6 +211,7 @@ void control_status(struct agent *a, struct arena *arena, struct api_status *ret
 	add_problem(arena, ret, state_problem(a->state));
 	add_problem(arena, ret, a->kernel_problem);
 	add_problem(arena, ret, a->apply ? apply_problem(a->apply) : NULL);
+	add_problem(arena, ret, names_problem(a->names));
 	add_problem(arena, ret, a->token_problem);
 }
 
@@ -182,7 +221,7 @@ static bool found(const struct network *n, const char *what, const char *name,
 		  const struct addr *address, bool self, struct api_resolved *ret)
 {
 	/* Borrowed: encoded before anything changes. */
-	static char what_text[HOST_SIZE], network[LABEL_SIZE], name_text[LABEL_SIZE];
+	static char what_text[HOST_SIZE], network[LABEL_SIZE], name_text[HOST_SIZE];
 
 	snprintf(what_text, sizeof(what_text), "%s", what);
 	snprintf(network, sizeof(network), "%s", n->name);
@@ -224,7 +263,7 @@ static bool resolve_in(const struct agent *a, const struct network *n, const cha
 	for (struct peer_entry *e = peers_next(n->peers, NULL); e; e = peers_next(n->peers, e))
 		if (e->address_count && is_meant(n, what, e->id, e->name))
 			return found(n, what, e->name, &e->addresses[0], false, ret);
-	return false;
+	return names_resolve(n, what, &address) && found(n, what, what, &address, false, ret);
 }
 
 bool control_resolve(const struct agent *a, const char *what, struct api_resolved *ret)

@@ -35,6 +35,13 @@ static int route_cmp(const void *a, const void *b)
 	return prefix_cmp(&x->prefix, &y->prefix);
 }
 
+static int published_cmp(const void *a, const void *b)
+{
+	const struct published *x = a, *y = b;
+
+	return prefix_cmp(&x->range, &y->range);
+}
+
 static int network_cmp(const void *a, const void *b)
 {
 	return prefix_cmp(a, b);
@@ -59,6 +66,7 @@ void wg_link_done(struct wg_link *l)
 	free(l->peers);
 	free(l->addresses);
 	free(l->routes);
+	free(l->published);
 	crypto_wipe(l, sizeof(*l));
 }
 
@@ -113,6 +121,18 @@ void wg_link_add_route(struct wg_link *l, const struct prefix *prefix, const str
 	l->route_count++;
 }
 
+void wg_link_add_published(struct wg_link *l, const struct prefix *range, bool masquerade)
+{
+	for (size_t i = 0; i < l->published_count; i++)
+		if (prefix_cmp(&l->published[i].range, range) == 0) {
+			l->published[i].masquerade |= masquerade;
+			return;
+		}
+	GROW(l->published, l->published_count);
+	l->published[l->published_count++] =
+		(struct published){ .range = *range, .masquerade = masquerade };
+}
+
 void wg_peer_add_allowed(struct wg_peer *p, const struct prefix *prefix)
 {
 	GROW(p->allowed, p->allowed_count);
@@ -135,6 +155,7 @@ void wg_link_sort(struct wg_link *l)
 	sort(l->addresses, l->address_count, sizeof(*l->addresses), network_cmp);
 	sort(l->peers, l->peer_count, sizeof(*l->peers), peer_cmp);
 	sort(l->routes, l->route_count, sizeof(*l->routes), route_cmp);
+	sort(l->published, l->published_count, sizeof(*l->published), published_cmp);
 	for (size_t i = 0; i < l->peer_count; i++)
 		wg_peer_sort(&l->peers[i]);
 }

@@ -37,6 +37,12 @@ struct route {
 	struct addr source; /* preferred source, one of the link's addresses; family 0: none */
 };
 
+/* A range that this node carries into the network. */
+struct published {
+	struct prefix range;
+	bool masquerade; /* onto this node's address in its site */
+};
+
 /* One network's interface with all that hangs on it. In a desired link no two peers have a prefix
  * in common; in a desired host no two links have a route in common. */
 struct wg_link {
@@ -51,7 +57,13 @@ struct wg_link {
 	size_t peer_count;
 	struct route *routes; /* sorted by prefix; in main, protocol 190, metric 1024 */
 	size_t route_count;
+	struct published *published; /* desired only (for the nft text); sorted by range */
+	size_t published_count;
 };
+
+/* A host forwards packets of this family at all. */
+#define FORWARD_4 (1u << 0)
+#define FORWARD_6 (1u << 1)
 
 /* Everything of ours on this node. */
 struct host {
@@ -59,6 +71,8 @@ struct host {
 	size_t link_count;
 	char *nft; /* text of our table; NULL: no table. Actual: NULL, see nft_hash */
 	char nft_hash[HASH_HEX_SIZE]; /* of the text, stored in the table itself; "" none */
+	unsigned forwarding;	      /* FORWARD_: needed; actual: switched on */
+	unsigned forwarding_ours;     /* actual only: what we switched on */
 };
 
 /* They free what the value owns (private keys are wiped) and leave a zeroed one. */
@@ -72,6 +86,8 @@ struct wg_link *host_add_link(struct host *h, const char *name);
 struct wg_peer *wg_link_add_peer(struct wg_link *l, const uint8_t key[static KEY_LEN]);
 void wg_link_add_address(struct wg_link *l, const struct prefix *address);
 void wg_link_add_route(struct wg_link *l, const struct prefix *prefix, const struct addr *source);
+/* A range that is there already: masqueraded if one of the two is. */
+void wg_link_add_published(struct wg_link *l, const struct prefix *range, bool masquerade);
 void wg_peer_add_allowed(struct wg_peer *p, const struct prefix *prefix);
 
 /* Puts the tables into order, takes duplicates out of AllowedIPs, and computes nft_hash when there

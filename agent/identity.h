@@ -6,12 +6,7 @@
 #pragma once
 
 #include "agent/state.h"
-#include "lib/crypto.h"
-
-struct identity {
-	struct sign_key key; /* key.id is the node's id */
-	char *tls_key;	     /* PEM */
-};
+#include "schemas/enrol.h"
 
 /* Reads it, or makes and stores it. -EIO when it cannot be stored: then nobody may join. */
 int identity_load(struct state *s, struct identity *ret) MUST_CHECK;

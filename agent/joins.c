@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "agent/follow.h"
+#include "agent/names.h"
 #include "agent/networks.h"
 #include "agent/peers.h"
 #include "lib/clock.h"
@@ -177,6 +178,8 @@ static void set_minimums(struct network *n, const struct join_answer *answer, co
 			follow_set_minimum(n->follow_gateways, at, topic, document);
 		else if (n->follow_peers && strcmp(path, follow_path(n->follow_peers)) == 0)
 			follow_set_minimum(n->follow_peers, at, topic, document);
+		else
+			names_set_minimum(n, path, at, topic, document);
 	}
 }
 
@@ -230,7 +233,7 @@ static void enrolled(void *owner, const struct enrol_result *r)
 	else if (r->unreachable)
 		unreachable(j, r->error);
 	else
-		fail(j, 403, "refused", "%s", r->error);
+		fail(j, 403, r->code ? r->code : "refused", "%s", r->error);
 }
 
 static void answered(void *owner, const struct node_response *response, const uint8_t *hash,

@@ -20,6 +20,8 @@ extern const char *const kernel_backend_names[]; /* "auto", "kernel", "userspace
 
 struct kernel_config {
 	enum kernel_backend backend;
+	/* Where it is remembered that we switched forwarding on; NULL: nowhere. Borrowed. */
+	const char *forwarding;
 	bool firewall_report; /* --firewall report: do not install nft rules, log what they would be */
 	/* Something of ours, or what kernel_candidates answers, changed behind our back: a full pass
 	 * is due. Debounced by 50 ms; changes made by kernel_apply itself do not count. Peers are
@@ -63,3 +65,8 @@ int kernel_candidates(struct kernel *k, struct addr *ret, size_t max, size_t *re
 /* A route in main that is not ours and steals from `prefix` (equal or more specific; connected ones
  * too): 1 with a description in `ret` (`10.42.1.0/24 on cni0`), 0 none, negative errno. */
 int kernel_conflict(struct kernel *k, const struct prefix *prefix, char *ret, size_t size);
+/* The same for what forbids a route of ours: a route that is not ours to just this prefix, or an
+ * interface's own network with the whole of it inside. */
+int kernel_blocked(struct kernel *k, const struct prefix *prefix, char *ret, size_t size);
+/* Forgets the flows that nft_rules found to be older than their way into a tunnel. */
+void kernel_forget_stale_flows(struct kernel *k);

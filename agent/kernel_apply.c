@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/conntrack.h"
+#include "agent/forwarding.h"
 #include "agent/nft.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -285,6 +287,20 @@ static void report_rules(struct kernel *k, const struct op *op)
 		memcpy(k->reported, op->nft_hash, sizeof(k->reported));
 }
 
+/* What a rule that is gone let through, or translated, begins anew. */
+static void remember_rules(struct kernel *k, const struct op *op)
+{
+	const char *now = op->kind == OP_NFT ? op->nft : NULL;
+	int r = 0;
+
+	if (k->netfilter && nft_loses(k->nft_text, now))
+		r = conntrack_flush(k->netfilter, NFT_MARK_FLOW);
+	if (r < 0)
+		log_warn("conntrack-flush-failed", "error=%s", strerror(-r));
+	free(k->nft_text);
+	k->nft_text = now ? xstrdup(now) : NULL;
+}
+
 static int apply_nft(struct kernel *k, const struct op *op)
 {
 	char hash[HASH_HEX_SIZE];
@@ -296,6 +312,8 @@ static int apply_nft(struct kernel *k, const struct op *op)
 	}
 	r = op->kind == OP_NFT ? nft_apply(op->nft, op->nft_hash, k->wg.why, sizeof(k->wg.why)) :
 				 nft_remove(k->wg.why, sizeof(k->wg.why));
+	if (r == 0)
+		remember_rules(k, op);
 	/* The number of rules, to see when somebody takes one out. */
 	k->nft_known = r == 0 && k->netfilter && nft_read(k->netfilter, hash, &k->nft_rules) == 0;
 	return r;
@@ -311,6 +329,12 @@ static void apply_one(struct applying *a, const struct op *op)
 	*k->wg.why = '\0';
 	if (op->kind == OP_NFT || op->kind == OP_NFT_DEL) {
 		r = apply_nft(k, op);
+	} else if (op->kind == OP_FORWARD_ON) {
+		r = forwarding_on(k->config.forwarding, op->forwarding, k->wg.why,
+				  sizeof(k->wg.why));
+	} else if (op->kind == OP_FORWARD_OFF) {
+		r = forwarding_off(k->config.forwarding, op->forwarding, k->wg.why,
+				   sizeof(k->wg.why));
 	} else if (op->kind == OP_LINK_ADD) {
 		r = add_link(k, op->link);
 	} else {

@@ -20,9 +20,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "agent/conntrack.h"
+#include "agent/forwarding.h"
 #include "agent/interface.h"
 #include "agent/nft.h"
 #include "agent/wg_process.h"
+#include "lib/log.h"
 #include "lib/mem.h"
 
 #define CANDIDATES_MAX 64
@@ -155,6 +158,7 @@ void kernel_free(struct kernel *k)
 	nl_close(k->wg.route);
 	nl_close(k->wg.generic);
 	nl_close(k->netfilter);
+	free(k->nft_text);
 	free(k);
 }
 
@@ -263,6 +267,7 @@ int kernel_read(struct kernel *k, struct host *ret)
 		return r;
 	}
 	read_nft_hash(k, ret->nft_hash);
+	forwarding_read(k->config.forwarding, &ret->forwarding, &ret->forwarding_ours);
 	host_sort(ret);
 	return 0;
 }
@@ -332,6 +337,14 @@ static bool is_candidate(const struct rt_address *a)
 	       !addr_is_link_local(x) && !addr_is_multicast(x) && !addr_is_unspecified(x);
 }
 
+/* The near end of a pod's cable, as some networks make it: an address of the pods' range, alone on its
+ * wire. But in a pod itself it is the way out. */
+static bool is_pod_cable(struct kernel *k, const struct rt_link *l, const struct prefix *p)
+{
+	return strcmp(l->kind, "veth") == 0 && p->len == addr_bits(&p->addr) &&
+	       !has_default_route(k, l);
+}
+
 static int addr_order(const void *a, const void *b)
 {
 	return addr_cmp(a, b);
@@ -351,7 +364,7 @@ static size_t pick_candidates(struct kernel *k, const struct tables *t, struct a
 				continue;
 			good = asked ? good : is_candidate_link(k, &t->links[i]);
 			asked = true;
-			if (good)
+			if (good && !is_pod_cable(k, &t->links[i], &t->addresses[a].prefix))
 				ret[n++] = t->addresses[a].prefix.addr;
 		}
 	}
@@ -375,6 +388,7 @@ int kernel_candidates(struct kernel *k, struct addr *ret, size_t max, size_t *re
 
 struct conflict {
 	const struct prefix *prefix;
+	bool (*is_one)(const struct prefix *prefix, const struct rt_route *r);
 	const struct rt_link *links;
 	size_t link_count;
 	char *ret;
@@ -382,14 +396,26 @@ struct conflict {
 	bool found;
 };
 
+static bool steals(const struct prefix *prefix, const struct rt_route *r)
+{
+	return r->route.prefix.len >= prefix->len;
+}
+
+static bool forbids(const struct prefix *prefix, const struct rt_route *r)
+{
+	return r->route.prefix.len == prefix->len ||
+	       (r->route.prefix.len && r->route.prefix.len < prefix->len && r->index &&
+		!r->gateway);
+}
+
 static int look_for_conflict(const struct rt_route *r, void *arg)
 {
 	struct conflict *c = arg;
 	const char *name = "no interface";
 	char prefix[PREFIX_SIZE];
 
-	if (c->found || r->route.prefix.len < c->prefix->len ||
-	    !prefix_overlaps(&r->route.prefix, c->prefix))
+	if (c->found || r->protocol == ROUTE_PROTOCOL ||
+	    !prefix_overlaps(&r->route.prefix, c->prefix) || !c->is_one(c->prefix, r))
 		return 0;
 	for (size_t i = 0; i < c->link_count; i++) {
 		if (c->links[i].index != r->index)
@@ -403,19 +429,40 @@ static int look_for_conflict(const struct rt_route *r, void *arg)
 	return 0;
 }
 
-int kernel_conflict(struct kernel *k, const struct prefix *prefix, char *ret, size_t size)
+static int look_at_routes(struct kernel *k, struct conflict *c)
 {
-	struct conflict c = { .prefix = prefix, .ret = ret, .size = size };
 	struct rt_link *links = NULL;
-	int r = rt_links(k->wg.route, &links, &c.link_count);
+	int r = rt_links(k->wg.route, &links, &c->link_count);
 
-	c.links = links;
+	c->links = links;
 	if (r == 0)
-		r = rt_routes_each(k->wg.route, prefix->addr.family, look_for_conflict, &c);
+		r = rt_routes_each(k->wg.route, c->prefix->addr.family, look_for_conflict, c);
 	free(links);
 	if (r < 0)
 		snprintf(k->message, sizeof(k->message), "routes: %s", strerror(-r));
-	return r < 0 ? r : c.found;
+	return r < 0 ? r : c->found;
+}
+
+int kernel_conflict(struct kernel *k, const struct prefix *prefix, char *ret, size_t size)
+{
+	struct conflict c = { .prefix = prefix, .is_one = steals, .ret = ret, .size = size };
+
+	return look_at_routes(k, &c);
+}
+
+int kernel_blocked(struct kernel *k, const struct prefix *prefix, char *ret, size_t size)
+{
+	struct conflict c = { .prefix = prefix, .is_one = forbids, .ret = ret, .size = size };
+
+	return look_at_routes(k, &c);
+}
+
+void kernel_forget_stale_flows(struct kernel *k)
+{
+	int r = k->netfilter ? conntrack_flush(k->netfilter, NFT_MARK_STALE) : 0;
+
+	if (r < 0)
+		log_debug("conntrack-flush-failed", "error=%s", strerror(-r));
 }
 
 /* ---- the picture ---- */

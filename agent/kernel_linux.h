@@ -23,6 +23,7 @@ struct kernel {
 
 	uint32_t nft_rules; /* that our table has when nobody meddled */
 	bool nft_known;
+	char *nft_text;		      /* last applied; NULL: none by this process */
 	char reported[HASH_HEX_SIZE]; /* --firewall report: what was logged */
 
 	/* kernel_watch.c */

@@ -16,7 +16,9 @@ static const struct verify_key *find(void *owner, const struct signers *who, siz
 	*ret_known = false;
 	if (who->class == SIGNER_ROOT || who->class == SIGNER_COORDINATOR)
 		return k->trust ? trust_find(k->trust, who, key, ret_known) : NULL;
-	if (who->class == SIGNER_NODE && k->node_key(k->owner, who->network, who->id, bytes)) {
+	if ((who->class == SIGNER_NODE && k->node_key(k->owner, who->network, who->id, bytes)) ||
+	    (who->class == SIGNER_EXPORTER && k->exporter_key &&
+	     k->exporter_key(k->owner, who->network, who->id, bytes))) {
 		*ret_known = true;
 		if (strcmp(who->id, key) != 0)
 			return NULL;

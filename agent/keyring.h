@@ -13,8 +13,11 @@ struct keyring_agent {
 	/* The identity key of a node; false: nobody with that id is known. `network` NULL: in any. */
 	bool (*node_key)(void *owner, const char *network, const char *id,
 			 uint8_t ret[static KEY_LEN]);
+	/* The key of an exporter that the network has a grant of. */
+	bool (*exporter_key)(void *owner, const char *network, const char *id,
+			     uint8_t ret[static KEY_LEN]);
 	void *owner;
-	struct verify_key node; /* the one asked for last */
+	struct verify_key node; /* the one asked for last, also an exporter's */
 };
 
 /* The keyring for document_open and replicas; `k` is borrowed. */

@@ -15,12 +15,21 @@
 #include "agent/agent.h"
 #include "lib/daemon.h"
 #include "lib/log.h"
+#include "lib/mem.h"
 #include "lib/opt.h"
 #include "lib/text.h"
 #include "schemas/member.h"
 
 #define TOKENS_MAX 64
 #define LOCK_NAME "warren-agent"
+#define DNS_MAX 16
+#define DNS_ALLOW_MAX 64
+
+/* As they were given; NULL at the end. */
+static const char *dns[DNS_MAX + 1], *dns_allow[DNS_ALLOW_MAX + 1];
+static const char *const dns_allow_default[] = {
+	"127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", NULL
+};
 
 /* An abstract socket: its name is one per network namespace, and goes with the process. Returns the
  * descriptor to keep, or -EADDRINUSE and who has it. */
@@ -61,12 +70,36 @@ static void take_lock(void)
 		opt_fail(1, "the lock of the network namespace: %s", strerror(-fd));
 }
 
+static int folder_len(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? (int)(slash - path) : 0;
+}
+
 static enum kernel_backend backend_of(const char *name)
 {
 	for (unsigned i = 0; kernel_backend_names[i]; i++)
 		if (strcmp(kernel_backend_names[i], name) == 0)
 			return (enum kernel_backend)i;
 	opt_fail(2, "--backend: %s is none of kernel, userspace, auto", name);
+}
+
+static void take_dns(struct agent_options *o)
+{
+	static struct endpoint places[DNS_MAX];
+	static struct prefix allow[DNS_ALLOW_MAX];
+	const char *const *from = *dns_allow ? dns_allow : dns_allow_default;
+
+	for (; dns[o->dns_count]; o->dns_count++)
+		if (endpoint_parse(dns[o->dns_count], &places[o->dns_count]) < 0)
+			opt_fail(2, "--dns: %s is not ADDRESS:PORT", dns[o->dns_count]);
+	for (; from[o->dns_allow_count]; o->dns_allow_count++)
+		if (prefix_parse(from[o->dns_allow_count], &allow[o->dns_allow_count]) < 0)
+			opt_fail(2, "--dns-allow: %s is not a prefix ADDRESS/LEN",
+				 from[o->dns_allow_count]);
+	o->dns = places;
+	o->dns_allow = allow;
 }
 
 static void check(const struct agent_options *o, const char *firewall)
@@ -147,6 +180,18 @@ int main(int argc, char **argv)
 		  .help = "where others reach this node over UDP; announced first",
 		  .list = endpoints,
 		  .list_max = PEER_ENDPOINTS_MAX },
+		{ .name = "dns",
+		  .kind = OPT_LIST,
+		  .arg = "ADDRESS:PORT",
+		  .help = "answer names there, too (the mesh addresses)",
+		  .list = dns,
+		  .list_max = DNS_MAX },
+		{ .name = "dns-allow",
+		  .kind = OPT_LIST,
+		  .arg = "CIDR",
+		  .help = "who may ask at --dns (loopback and private addresses)",
+		  .list = dns_allow,
+		  .list_max = DNS_ALLOW_MAX },
 		{ .name = "backend",
 		  .kind = OPT_VALUE,
 		  .arg = "kernel|userspace|auto",
@@ -173,8 +218,11 @@ int main(int argc, char **argv)
 	while (endpoints[o.endpoint_count])
 		o.endpoint_count++;
 	check(&o, firewall);
+	take_dns(&o);
 	o.backend = backend_of(backend);
 	o.firewall_report = strcmp(firewall, "report") == 0;
+	/* Beside the socket: both go when the machine starts anew. */
+	o.forwarding = xasprintf("%.*s/forwarding", folder_len(o.control), o.control);
 	daemon_begin("warren-agent");
 	take_lock();
 	return serve(&o);

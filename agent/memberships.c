@@ -60,6 +60,7 @@ static void network_free(struct network *n)
 	for (size_t i = 0; i < n->register_count; i++)
 		free(n->register_list[i]);
 	free(n->register_list);
+	carried_set_done(&n->carried);
 	arena_done(&n->arena);
 	crypto_wipe(n, sizeof(*n));
 	free(n);

@@ -6,11 +6,13 @@
 #pragma once
 
 #include "agent/desired.h"
+#include "agent/gateways.h"
 #include "agent/state.h"
 #include "schemas/join.h"
 
 struct agent;
 struct follow;
+struct network_names;
 struct peers;
 struct reach;
 
@@ -35,8 +37,13 @@ struct network {
 	bool was_level; /* its journal was caught up once */
 	struct peers *peers;
 	struct follow *follow_peers, *follow_gateways;
+	struct gateways *gateways;
+	bool gateways_changed; /* since the last pass */
 	struct reach *reach;
-	uint64_t register_seq; /* of our register as it is retained; 0: none */
+	unsigned holders;	     /* how many hold it (agent/holders.h) */
+	int64_t holder_gone;	     /* wall: when the last one went; 0: none ever did */
+	struct network_names *names; /* agent/names.c */
+	uint64_t register_seq;	     /* of our register as it is retained; 0: none */
 	char **register_list;
 	size_t register_count;
 	bool leaving; /* by our own will */
@@ -44,10 +51,13 @@ struct network {
 	bool dropped; /* its journal is stale for longer than max_stale: no peers */
 
 	/* agent/apply.c */
-	struct map *applied; /* WireGuard key in base64 -> struct wg_peer, as last applied */
-	bool up;	     /* was applied without a failure */
-	char problem[256];   /* "": none */
-	char conflict[192];  /* a foreign route in the way; "": none */
+	struct map *applied;	    /* WireGuard key in base64 -> struct wg_peer, as last applied */
+	struct carried_set carried; /* as wanted now */
+	struct route *applied_routes; /* sorted, as last applied */
+	size_t applied_route_count;
+	bool up;	    /* was applied without a failure */
+	char problem[256];  /* "": none */
+	char conflict[384]; /* a foreign route in the way; "": none */
 };
 
 struct memberships {

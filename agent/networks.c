@@ -10,12 +10,14 @@
 #include <string.h>
 
 #include "agent/follow.h"
+#include "agent/names.h"
 #include "agent/peers.h"
 #include "agent/reach.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
 #define SETTINGS_MEMBER "settings"
+#define GATEWAY_MEMBER "gateway/"
 
 /* ---- of the connection ---- */
 
@@ -161,6 +163,56 @@ static void take_settings(struct network *n)
 	arena_done(&a);
 }
 
+static void gateway_put(struct network *n, const char *member, const char *body)
+{
+	const char *id = member + strlen(GATEWAY_MEMBER);
+	struct gateway g = { 0 };
+	struct arena a = { 0 };
+	struct json_error err;
+	char text[JSON_ERROR_SIZE];
+	enum refusal refused;
+
+	refused = strlen(id) < LABEL_SIZE ?
+			  body_decode(&a, body, strlen(body), gateway_fields, &g, &err) :
+			  REFUSED_SCHEMA;
+	if (refused) {
+		n->agent->refused[refused]++;
+		log_warn("member-refused", "network=%s member=%s why=%s", n->name,
+			 log_quote(member),
+			 strlen(id) < LABEL_SIZE ? json_error_text(&err, text) : "name");
+	} else {
+		gateways_put(n->gateways, id, &g);
+		n->gateways_changed = true;
+	}
+	arena_done(&a);
+}
+
+static bool is_gateway(const char *member)
+{
+	return strncmp(member, GATEWAY_MEMBER, strlen(GATEWAY_MEMBER)) == 0;
+}
+
+static void gateway_changed(struct network *n, const struct replica_change *c)
+{
+	if (!is_gateway(c->name))
+		return;
+	if (c->change != MEMBER_DEL) {
+		gateway_put(n, c->name, c->body);
+		return;
+	}
+	gateways_del(n->gateways, c->name + strlen(GATEWAY_MEMBER));
+	n->gateways_changed = true;
+}
+
+static void read_gateways(struct network *n)
+{
+	const struct replica *r = follow_replica(n->follow_gateways);
+
+	for (const char *name = replica_next(r, NULL); name; name = replica_next(r, name))
+		if (is_gateway(name))
+			gateway_put(n, name, replica_get(r, name, NULL));
+}
+
 static void restore_ep(void *owner, const char *path, uint64_t seq, const char *body)
 {
 	struct network *n = owner;
@@ -197,6 +249,8 @@ static void on_changed(void *owner, struct follow *f, const struct replica_chang
 
 	if (f == n->follow_gateways) {
 		take_settings(n);
+		if (all)
+			read_gateways(n);
 	} else if (all) {
 		read_all(n);
 		subscribe_ep(n);
@@ -207,6 +261,9 @@ static void on_changed(void *owner, struct follow *f, const struct replica_chang
 		else
 			peer_put(n, changes[i].name, changes[i].body,
 				 changes[i].change == MEMBER_ORPHANED);
+	for (size_t i = 0; i < count && f == n->follow_gateways; i++)
+		gateway_changed(n, &changes[i]);
+	names_changed(n, f, changes, count, all);
 	if (n->agent->apply)
 		apply_soon(n->agent->apply);
 	if (n->agent->joins)
@@ -215,24 +272,35 @@ static void on_changed(void *owner, struct follow *f, const struct replica_chang
 
 /* ---- life ---- */
 
-static struct follow *follow(struct agent *a, struct network *n, enum journal_kind kind)
+struct follow *network_follow_journal(struct network *n, const struct topic *journal,
+				      void (*changed)(void *owner, struct follow *f,
+						      const struct replica_change *changes,
+						      size_t count, bool all))
 {
+	struct agent *a = n->agent;
 	struct follow_config c = {
 		.loop = a->loop,
 		.state = a->state,
 		.mesh = a->trust->mesh,
-		.journal = { .kind = TOPIC_JOURNAL, .journal = kind },
+		.journal = *journal,
 		.identity = &a->identity.key,
 		.keys = &a->keyring,
 		.subscribe = on_subscribe,
 		.unsubscribe = on_unsubscribe,
 		.publish = on_publish,
-		.changed = on_changed,
+		.changed = changed,
 		.owner = n,
 	};
 
-	memcpy(c.journal.network, n->name, LABEL_SIZE);
 	return follow_new(&c);
+}
+
+static struct follow *follow(struct network *n, enum journal_kind kind)
+{
+	struct topic journal = { .kind = TOPIC_JOURNAL, .journal = kind };
+
+	memcpy(journal.network, n->name, LABEL_SIZE);
+	return network_follow_journal(n, &journal, on_changed);
 }
 
 void network_addresses_changed(struct network *n)
@@ -290,13 +358,16 @@ void network_start(struct agent *a, struct network *n)
 	n->agent = a;
 	self_of(n, &self);
 	n->peers = peers_new(&self);
-	n->follow_gateways = follow(a, n, JOURNAL_GATEWAYS);
+	n->gateways = gateways_new();
+	n->follow_gateways = follow(n, JOURNAL_GATEWAYS);
 	/* A leaf takes its few peers from the gateways. */
 	if (n->membership.role != ROLE_LEAF)
-		n->follow_peers = follow(a, n, JOURNAL_PEERS);
+		n->follow_peers = follow(n, JOURNAL_PEERS);
 	take_settings(n);
+	read_gateways(n);
 	if (n->follow_peers)
 		read_all(n);
+	names_start(n);
 	if (a->kernel)
 		network_kernel_came(n);
 	if (session_is_connected(a->session))
@@ -309,6 +380,7 @@ void network_stop(struct network *n)
 
 	if (!n->peers)
 		return;
+	names_stop(n);
 	if (session_is_connected(n->agent->session)) {
 		ep_filter(n, topic);
 		session_unsubscribe(n->agent->session, topic);
@@ -322,10 +394,13 @@ void network_stop(struct network *n)
 	follow_free(n->follow_gateways);
 	follow_free(n->follow_peers);
 	peers_free(n->peers);
+	gateways_free(n->gateways);
+	carried_set_done(&n->carried);
 	apply_network_done(n);
 	n->reach = NULL;
 	n->follow_gateways = n->follow_peers = NULL;
 	n->peers = NULL;
+	n->gateways = NULL;
 }
 
 void network_membership_changed(struct network *n)
@@ -336,6 +411,7 @@ void network_membership_changed(struct network *n)
 	peers_set_self(n->peers, &self);
 	take_settings(n);
 	network_addresses_changed(n);
+	names_membership_changed(n);
 	if (n->agent->apply)
 		apply_full_soon(n->agent->apply);
 }
@@ -345,6 +421,7 @@ void network_connected(struct network *n)
 	/* Whether our register is still there is told by what comes. */
 	n->register_seq = 0;
 	follow_connected(n->follow_gateways);
+	names_connected(n);
 	if (!n->follow_peers)
 		return;
 	follow_connected(n->follow_peers);
@@ -360,13 +437,14 @@ struct follow *network_follow(const struct network *n, const struct topic *t)
 	case JOURNAL_GATEWAYS:
 		return n->follow_gateways;
 	default:
-		return NULL;
+		return names_follow(n, t->exporter);
 	}
 }
 
 void network_received(struct network *n)
 {
-	if (n->was_level || !n->follow_peers || !follow_is_level(n->follow_peers))
+	if (n->was_level || !n->follow_peers || !follow_is_level(n->follow_peers) ||
+	    !follow_is_level(n->follow_gateways))
 		return;
 	/* What the kernel has and nobody knows has been waiting for this. */
 	n->was_level = true;
@@ -448,5 +526,6 @@ void network_rewrite(struct network *n)
 	follow_rewrite(n->follow_gateways);
 	if (n->follow_peers)
 		follow_rewrite(n->follow_peers);
+	names_rewrite(n);
 	rewrite_eps(n);
 }

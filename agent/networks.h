@@ -21,6 +21,12 @@ void network_addresses_changed(struct network *n);
 void network_connected(struct network *n);
 /* Does the network's journal lead here? NULL: none of ours. */
 struct follow *network_follow(const struct network *n, const struct topic *t);
+/* Follows one more journal of the network, from the disk first. `changed`, as in follow_config, gets
+ * the network as its owner. */
+struct follow *network_follow_journal(struct network *n, const struct topic *journal,
+				      void (*changed)(void *owner, struct follow *f,
+						      const struct replica_change *changes,
+						      size_t count, bool all));
 /* After a document of its journals was taken. */
 void network_received(struct network *n);
 /* n/<net>/ep/<id>: of a peer, or ours as the broker has it (`ep` NULL: it was cleared). */

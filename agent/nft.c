@@ -26,38 +26,153 @@ struct found {
 	uint32_t rules;
 };
 
+/* The chains being written. */
+struct chains {
+	struct buf clamp, input, forward, post;
+};
+
+enum which { OWN = 1, PUBLISHED = 2, MASQUERADED = 4 };
+
+static bool is_listed(const struct published *p, unsigned which)
+{
+	return (which & PUBLISHED) || ((which & MASQUERADED) && p->masquerade);
+}
+
+/* Is `x` inside another one of the list? nft refuses sets that overlap. */
+static bool is_covered(const struct wg_link *l, unsigned which, const struct prefix *x)
+{
+	for (size_t i = 0; i < l->published_count; i++) {
+		const struct prefix *p = &l->published[i].range;
+
+		if (is_listed(&l->published[i], which) && p->len < x->len && prefix_overlaps(p, x))
+			return true;
+	}
+	return false;
+}
+
+/* `{ a, b }` of one family; false: there is none. */
+static bool add_list(struct buf *b, const struct wg_link *l, unsigned which, uint8_t family)
+{
+	char text[PREFIX_SIZE];
+	bool any = false;
+
+	for (size_t i = 0; i < l->address_count && (which & OWN); i++) {
+		struct prefix host = prefix_host(&l->addresses[i].addr);
+
+		if (host.addr.family != family || is_covered(l, which, &host))
+			continue;
+		buf_printf(b, "%s%s", any ? ", " : "{ ", addr_format(&l->addresses[i].addr, text));
+		any = true;
+	}
+	for (size_t i = 0; i < l->published_count; i++) {
+		const struct published *p = &l->published[i];
+
+		if (p->range.addr.family != family || !is_listed(p, which) ||
+		    is_covered(l, which, &p->range))
+			continue;
+		buf_printf(b, "%s%s", any ? ", " : "{ ", prefix_format(&p->range, text));
+		any = true;
+	}
+	if (any)
+		buf_str(b, " }");
+	return any;
+}
+
+/* `BEFORE NAME OF ip MATCH { ... } VERDICT`, for each family that has addresses. */
+static void add_rules(struct buf *chain, const struct wg_link *l, const char *before,
+		      const char *of, const char *match, unsigned which, const char *verdict)
+{
+	static const struct {
+		uint8_t family;
+		const char *name;
+	} families[] = { { AF_INET, "ip" }, { AF_INET6, "ip6" } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+		struct buf list = { 0 };
+
+		if (add_list(&list, l, which, families[i].family)) {
+			buf_printf(chain, "\t\t%s \"%s\" %s%s %s %s %s\n", before, l->name, of,
+				   families[i].name, match, buf_cstr(&list), verdict);
+		}
+		buf_done(&list);
+	}
+}
+
 /* wr-... of letters, digits and dashes: safe between quotes. */
-static void rules_of(const struct wg_link *l, struct buf *clamp, struct buf *forward)
+static void rules_of(const struct wg_link *l, struct chains *c)
 {
 	for (int in = 0; in < 2; in++)
-		buf_printf(clamp,
+		buf_printf(&c->clamp,
 			   "\t\t%cifname \"%s\" tcp flags syn tcp option maxseg size set rt mtu\n",
 			   in ? 'i' : 'o', l->name);
-	buf_printf(forward, "\t\tiifname \"%s\" ct state established,related accept\n", l->name);
-	buf_printf(forward, "\t\tiifname \"%s\" counter drop\n", l->name);
+
+	add_rules(&c->input, l, "iifname", "", "daddr", OWN | PUBLISHED, "accept");
+	buf_printf(&c->input, "\t\tiifname \"%s\" ct direction reply accept\n", l->name);
+	add_rules(&c->input, l, "iifname", "ct original ", "daddr", PUBLISHED, "accept");
+	buf_printf(&c->input, "\t\tiifname \"%s\" counter drop\n", l->name);
+
+	buf_printf(&c->forward,
+		   "\t\toifname \"%s\" ct direction original ct status & (confirmed | snat) == "
+		   "confirmed ct mark set ct mark or 0x%x counter drop\n",
+		   l->name, NFT_MARK_STALE);
+	for (int in = 0; in < 2; in++)
+		buf_printf(&c->forward, "\t\t%cifname \"%s\" ct mark set ct mark or 0x%x\n",
+			   in ? 'i' : 'o', l->name, NFT_MARK_FLOW);
+	buf_printf(&c->forward,
+		   "\t\tiifname \"%s\" ct direction reply ct state established,related accept\n",
+		   l->name);
+	add_rules(&c->forward, l, "iifname", "ct original ", "daddr", PUBLISHED, "accept");
+	buf_printf(&c->forward, "\t\tiifname \"%s\" counter drop\n", l->name);
+
+	add_rules(&c->post, l, "oifname", "", "saddr !=", OWN, "masquerade");
+	add_rules(&c->post, l, "iifname", "ct original ", "daddr", MASQUERADED, "masquerade");
+}
+
+static void add_chain(struct buf *out, const char *name, const char *hook, struct buf *rules)
+{
+	buf_printf(out,
+		   "\tchain %s {\n"
+		   "\t\ttype %s; policy accept;\n"
+		   "%s\t}\n",
+		   name, hook, buf_cstr(rules));
+	buf_done(rules);
 }
 
 char *nft_rules(const struct host *h)
 {
-	struct buf clamp = { 0 }, forward = { 0 }, out = { 0 };
+	struct chains c = { 0 };
+	struct buf out = { 0 };
 
 	if (!h->link_count)
 		return NULL;
 	for (size_t i = 0; i < h->link_count; i++)
-		rules_of(&h->links[i], &clamp, &forward);
-	buf_printf(&out,
-		   "table inet " NFT_TABLE " {\n"
-		   "\tchain clamp {\n"
-		   "\t\ttype filter hook forward priority mangle; policy accept;\n"
-		   "%s\t}\n"
-		   "\tchain forward {\n"
-		   "\t\ttype filter hook forward priority filter; policy accept;\n"
-		   "%s\t}\n"
-		   "}\n",
-		   buf_cstr(&clamp), buf_cstr(&forward));
-	buf_done(&clamp);
-	buf_done(&forward);
+		rules_of(&h->links[i], &c);
+	buf_str(&out, "table inet " NFT_TABLE " {\n");
+	add_chain(&out, "clamp", "filter hook forward priority mangle", &c.clamp);
+	add_chain(&out, "input", "filter hook input priority filter", &c.input);
+	add_chain(&out, "forward", "filter hook forward priority filter", &c.forward);
+	/* After those of a cluster: what they masquerade has an address of ours, too. */
+	add_chain(&out, "post", "nat hook postrouting priority srcnat + 5", &c.post);
+	buf_str(&out, "}\n");
 	return buf_take(&out);
+}
+
+static bool has_line(const char *text, const char *line, size_t len)
+{
+	for (const char *s = text; *s; s += strcspn(s, "\n"), s += *s == '\n')
+		if (strcspn(s, "\n") == len && memcmp(s, line, len) == 0)
+			return true;
+	return false;
+}
+
+bool nft_loses(const char *before, const char *now)
+{
+	if (!before)
+		return false;
+	for (const char *s = before; *s; s += strcspn(s, "\n"), s += *s == '\n')
+		if (!has_line(now ? now : "", s, strcspn(s, "\n")))
+			return true;
+	return false;
 }
 
 void nft_script(const char *text, const char *hash, struct buf *out)

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/desired.h"
@@ -14,12 +15,25 @@
 
 #define NFT_TABLE "warren"
 
-/* The rules that every node has, for the interfaces of `h`; NULL when there is none. The caller's to
- * free (it is what host.nft takes):
+/* Bits of the conntrack mark. */
+#define NFT_MARK_FLOW 0x10000000u  /* goes through a tunnel of ours */
+#define NFT_MARK_STALE 0x20000000u /* older than its way into the tunnel: never masqueraded */
+
+/* The rules for the interfaces of `h` (sorted); NULL when there is none. The caller's to free (it is
+ * what host.nft takes):
  * - TCP's MSS is clamped to the route's MTU in both directions, always;
- * - forwarded from our interfaces: only what belongs to established flows; all else is dropped and
- *   counted. */
+ * - forwarded from our interfaces: answers, and flows to what this node publishes in that network (as
+ *   it was asked for, before the host's own translation of service addresses); all else is dropped
+ *   and counted. This holds for each packet, so that what is withdrawn ends at once;
+ * - delivered here from our interfaces: the same, and our own addresses there;
+ * - masqueraded: what is forwarded into a tunnel onto our own address in that network, and what comes
+ *   out of it to a published range onto the address towards it, unless the gateway says none;
+ * - flows forwarded through tunnels carry NFT_MARK_FLOW. One that was there before there was a tunnel
+ *   for it would go unmasqueraded for ever: it is dropped and carries NFT_MARK_STALE, for
+ *   conntrack_flush. */
 char *nft_rules(const struct host *h);
+/* Has `now` lost a line of `before`? NULL: no rules at all. */
+bool nft_loses(const char *before, const char *now);
 
 /* What the program is given to replace the table by `text`. */
 void nft_script(const char *text, const char *hash, struct buf *out);

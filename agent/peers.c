@@ -326,6 +326,11 @@ struct peer_entry *peers_get(const struct peers *p, const char *id)
 	return map_get(p->entries, id);
 }
 
+const char *peers_self_id(const struct peers *p)
+{
+	return p->self_id;
+}
+
 const struct peer_entry *peers_self_entry(const struct peers *p)
 {
 	return map_get(p->entries, p->self_id);

@@ -65,6 +65,7 @@ bool peers_put_ep(struct peers *p, const char *id, const struct ep *ep);
 size_t peers_endpoints(const struct peer_entry *e, char *const **ret);
 
 struct peer_entry *peers_get(const struct peers *p, const char *id);
+const char *peers_self_id(const struct peers *p);
 /* Our own member; NULL before the journal says it. */
 const struct peer_entry *peers_self_entry(const struct peers *p);
 /* Who owns this WireGuard key, an address; NULL: nobody, or we. */

@@ -27,9 +27,11 @@ static const char *const kind_names[] = {
 	[OP_ALLOWED_SET] = "allowed-set",
 	[OP_ROUTE_ADD] = "route-add",
 	[OP_NFT] = "nft",
+	[OP_FORWARD_ON] = "forward-on",
 	[OP_ROUTE_DEL] = "route-del",
 	[OP_PEER_DEL] = "peer-del",
 	[OP_ADDRESS_DEL] = "address-del",
+	[OP_FORWARD_OFF] = "forward-off",
 	[OP_NFT_DEL] = "nft-del",
 	[OP_LINK_DEL] = "link-del",
 };
@@ -190,6 +192,13 @@ static void each_route(struct plan *p, const char *link, const void *desired, co
 	plan_route(p, link, desired, actual);
 }
 
+void plan_routes(struct plan *p, const char *link, const struct route *desired,
+		 size_t desired_count, const struct route *actual, size_t actual_count)
+{
+	merge(p, link, desired, desired_count, actual, actual_count, sizeof(*desired), route_cmp,
+	      each_route);
+}
+
 static void each_address(struct plan *p, const char *link, const void *desired, const void *actual)
 {
 	if (!actual)
@@ -224,22 +233,39 @@ static void each_link(struct plan *p, const char *unused, const void *desired, c
 	      sizeof(*d->addresses), network_cmp, each_address);
 	merge(p, d->name, d->peers, d->peer_count, a->peers, a->peer_count, sizeof(*d->peers),
 	      peer_cmp, each_peer);
-	merge(p, d->name, d->routes, d->route_count, a->routes, a->route_count, sizeof(*d->routes),
-	      route_cmp, each_route);
+	plan_routes(p, d->name, d->routes, d->route_count, a->routes, a->route_count);
+}
+
+void plan_nft(struct plan *p, const struct host *desired, const struct host *actual)
+{
+	struct op *op;
+
+	if (!desired->nft && *actual->nft_hash) {
+		add(p, OP_NFT_DEL, NULL);
+	} else if (desired->nft && strcmp(desired->nft_hash, actual->nft_hash) != 0) {
+		op = add(p, OP_NFT, NULL);
+		op->nft = desired->nft;
+		op->nft_hash = desired->nft_hash;
+	}
+}
+
+void plan_forwarding(struct plan *p, const struct host *desired, const struct host *actual)
+{
+	unsigned on = desired->forwarding & ~actual->forwarding;
+	unsigned off = actual->forwarding_ours & ~desired->forwarding;
+
+	if (on)
+		add(p, OP_FORWARD_ON, NULL)->forwarding = on;
+	if (off)
+		add(p, OP_FORWARD_OFF, NULL)->forwarding = off;
 }
 
 void plan_host(struct plan *p, const struct host *desired, const struct host *actual)
 {
 	merge(p, NULL, desired->links, desired->link_count, actual->links, actual->link_count,
 	      sizeof(*desired->links), link_cmp, each_link);
-	if (!desired->nft && *actual->nft_hash) {
-		add(p, OP_NFT_DEL, NULL);
-	} else if (desired->nft && strcmp(desired->nft_hash, actual->nft_hash) != 0) {
-		struct op *op = add(p, OP_NFT, NULL);
-
-		op->nft = desired->nft;
-		op->nft_hash = desired->nft_hash;
-	}
+	plan_nft(p, desired, actual);
+	plan_forwarding(p, desired, actual);
 	plan_order(p);
 }
 
@@ -383,6 +409,11 @@ void op_format(const struct op *op, char *ret, size_t size)
 		break;
 	case OP_NFT:
 		say(ret, size, &at, " %.16s", op->nft_hash);
+		break;
+	case OP_FORWARD_ON:
+	case OP_FORWARD_OFF:
+		say(ret, size, &at, "%s%s", op->forwarding & FORWARD_4 ? " ipv4" : "",
+		    op->forwarding & FORWARD_6 ? " ipv6" : "");
 		break;
 	case OP_LINK_ADD:
 	case OP_LINK_UP:

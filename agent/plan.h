@@ -25,9 +25,11 @@ enum op_kind {
 	OP_ALLOWED_SET, /* take all AllowedIPs but exactly these away from a peer */
 	OP_ROUTE_ADD,	/* or change its source, or move it from another link of ours */
 	OP_NFT,		/* replace our table by this text */
+	OP_FORWARD_ON,	/* let the host forward */
 	OP_ROUTE_DEL,
 	OP_PEER_DEL,
 	OP_ADDRESS_DEL,
+	OP_FORWARD_OFF, /* as it was before we switched it on */
 	OP_NFT_DEL,
 	OP_LINK_DEL, /* with all that hangs on it */
 };
@@ -46,7 +48,8 @@ struct op {
 	uint32_t mtu;
 	const char *nft;
 	const char *nft_hash;
-	size_t index; /* the plan's: place before ordering */
+	unsigned forwarding; /* OP_FORWARD_*: FORWARD_ */
+	size_t index;	     /* the plan's: place before ordering */
 };
 
 /* A zeroed one is empty and valid. */
@@ -65,6 +68,12 @@ void plan_peer(struct plan *p, const char *link, const struct wg_peer *desired,
 	       const struct wg_peer *actual);
 void plan_route(struct plan *p, const char *link, const struct route *desired,
 		const struct route *actual);
+/* The nft table; forwarding. */
+void plan_nft(struct plan *p, const struct host *desired, const struct host *actual);
+void plan_forwarding(struct plan *p, const struct host *desired, const struct host *actual);
+/* The routes of one link: both sorted. */
+void plan_routes(struct plan *p, const char *link, const struct route *desired,
+		 size_t desired_count, const struct route *actual, size_t actual_count);
 /* Puts the ops into the order of enum op_kind, links kept together, and leaves out each
  * OP_ALLOWED_SET all of whose prefixes move to another peer in this very plan. */
 void plan_order(struct plan *p);

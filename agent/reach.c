@@ -57,6 +57,8 @@ struct reach {
 	bool has4, has6;
 	struct prefix ranges[RANGES_MAX];
 	size_t range_count;
+	struct prefix *carried;
+	size_t carried_count;
 };
 
 static uint32_t jitter(void)
@@ -82,6 +84,15 @@ static void arm(struct reach *r, uint64_t due)
 		loop_timer_set(r->c.loop, &r->timer, due);
 }
 
+/* It would be reached through a tunnel, which is no way to make one. */
+static bool is_carried(const struct reach *r, const struct endpoint *e)
+{
+	for (size_t i = 0; i < r->carried_count; i++)
+		if (prefix_contains(&r->carried[i], &e->addr))
+			return true;
+	return false;
+}
+
 /* The list of what is known now, in the order of the announcement. */
 static void rebuild(struct attempt *a)
 {
@@ -93,8 +104,11 @@ static void rebuild(struct attempt *a)
 	for (size_t i = 0; i < a->count; i++)
 		for (size_t k = 0; k < a->candidates[i].count && n < ENDPOINTS_TRIED_MAX; k++)
 			if (endpoint_is_usable(&a->candidates[i].found[k], r->own, r->own_count,
-					       r->ranges, r->range_count))
+					       r->ranges, r->range_count) &&
+			    !is_carried(r, &a->candidates[i].found[k]))
 				list[n++] = a->candidates[i].found[k];
+	if (h && is_carried(r, &h->endpoint))
+		h = NULL;
 	endpoints_try_set(&a->try, h ? &h->endpoint : &none, list, n, r->has4, r->has6);
 }
 
@@ -301,6 +315,7 @@ void reach_free(struct reach *r)
 	loop_timer_del(r->c.loop, &r->timer);
 	map_free(r->attempts, attempt_free);
 	map_free(r->heard, free);
+	free(r->carried);
 	free(r);
 }
 
@@ -315,6 +330,32 @@ void reach_set_own(struct reach *r, const struct addr *own, size_t own_count,
 	for (size_t i = 0; i < r->own_count; i++) {
 		r->has4 |= own[i].family == AF_INET;
 		r->has6 |= own[i].family == AF_INET6;
+	}
+}
+
+void reach_set_carried(struct reach *r, const struct prefix *ranges, size_t count)
+{
+	free(r->carried);
+	r->carried = count ? xmemdup(ranges, count * sizeof(*ranges)) : NULL;
+	r->carried_count = count;
+	for (struct map_entry *m = map_next(r->attempts, NULL); m; m = map_next(r->attempts, m)) {
+		struct attempt *a = map_entry_value(m);
+		struct endpoints_try before = a->try;
+		struct peer_entry *e = peers_get(r->c.peers, a->id);
+
+		rebuild(a);
+		if (a->try.count == before.count &&
+		    memcmp(a->try.list, before.list, sizeof(before.list)) == 0) {
+			a->try = before;
+			continue;
+		}
+		if (!e)
+			continue;
+		e->endpoint = a->try.list[0];
+		if (!a->try.count)
+			continue;
+		endpoints_try_again(&a->try, loop_now(r->c.loop));
+		arm(r, a->try.due);
 	}
 }
 

@@ -32,6 +32,8 @@ void reach_free(struct reach *r);
 /* Our own addresses and ranges: no endpoint is there. Copied. */
 void reach_set_own(struct reach *r, const struct addr *own, size_t own_count,
 		   const struct prefix *ranges, size_t range_count);
+/* Ranges that are routed into tunnels: endpoints in them are not tried. */
+void reach_set_carried(struct reach *r, const struct prefix *ranges, size_t count);
 /* The peer is new, or its endpoints are others: sets entry->endpoint, or has the new one tried. */
 void reach_update(struct reach *r, struct peer_entry *e);
 /* The peer is gone. */

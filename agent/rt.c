@@ -307,14 +307,14 @@ int rt_address_del(struct nl *n, int index, const struct prefix *a)
 
 int rt_route_parse(const struct nlmsghdr *h, struct rt_route *ret)
 {
-	static const uint16_t min_len[RTA_TABLE + 1] = {
+	static const uint16_t min_len[RTA_VIA + 1] = {
 		[RTA_OIF] = 4,
 		[RTA_PRIORITY] = 4,
 		[RTA_TABLE] = 4,
 	};
-	const struct nlattr *tb[RTA_TABLE + 1];
+	const struct nlattr *tb[RTA_VIA + 1];
 	const struct rtmsg *m = nl_payload(h);
-	int r = nl_parse(h, sizeof(*m), min_len, RTA_TABLE, tb);
+	int r = nl_parse(h, sizeof(*m), min_len, RTA_VIA, tb);
 
 	memset(ret, 0, sizeof(*ret));
 	if (r < 0)
@@ -326,6 +326,7 @@ int rt_route_parse(const struct nlmsghdr *h, struct rt_route *ret)
 	ret->table = tb[RTA_TABLE] ? nl_u32(tb[RTA_TABLE]) : m->rtm_table;
 	ret->metric = tb[RTA_PRIORITY] ? nl_u32(tb[RTA_PRIORITY]) : 0;
 	ret->index = tb[RTA_OIF] ? (int)nl_u32(tb[RTA_OIF]) : 0;
+	ret->gateway = tb[RTA_GATEWAY] || tb[RTA_VIA] || tb[RTA_MULTIPATH];
 	ret->route.prefix.len = m->rtm_dst_len;
 	ret->route.prefix.addr.family = m->rtm_family;
 	if (m->rtm_dst_len > addr_bits(&ret->route.prefix.addr))

@@ -33,6 +33,7 @@ struct rt_route {
 	struct route route;
 	uint32_t table, metric;
 	uint8_t protocol, type; /* RTPROT_, RTN_ */
+	bool gateway;		/* goes through another router */
 };
 
 /* All links; the array is the caller's to free. */

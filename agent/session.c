@@ -59,11 +59,15 @@ static void state_sign(struct session *s, bool online, uint64_t n, struct buf *o
 		.boot = *s->boot ? s->boot : NULL,
 	};
 	const struct sign_key *key = &s->c.identity->key;
+	struct arena arena = { 0 };
 	char topic[TOPIC_SIZE];
 	struct buf body = { 0 };
 
+	if (online && s->c.holders)
+		st.holder_count = s->c.holders(s->c.owner, &arena, &st.holders);
 	own_topic(s, TOPIC_NODE, topic);
 	json_encode(&body, node_state_fields, &st);
+	arena_done(&arena);
 	document_sign(out, topic, buf_cstr(&body), body.len, &key, 1);
 	buf_done(&body);
 }
@@ -77,6 +81,12 @@ static void state_publish(struct session *s, bool online)
 	state_sign(s, online, s->n++, &document);
 	session_publish(s, topic, document.data, document.len, true);
 	buf_done(&document);
+}
+
+void session_state_changed(struct session *s)
+{
+	if (s->c.present && mqtt_is_connected(s->mqtt))
+		state_publish(s, true);
 }
 
 /* The number of the connection is in its will. */

@@ -22,6 +22,8 @@ struct session_config {
 	const char *certificate;
 	/* False: nobody is to hear of us (only a leave is still to be told). */
 	bool present;
+	/* For our presence, in the arena; NULL: there are none. */
+	size_t (*holders)(void *owner, struct arena *arena, struct holder_state **ret);
 	void (*connected)(void *owner);
 	void (*disconnected)(void *owner, const char *error);
 	/* All that comes, topics of others' meshes too. */
@@ -33,6 +35,8 @@ struct session *session_new(const struct session_config *c);
 /* `goodbye`: says offline (if it is present) before it ends. Requests end without an answer. */
 void session_free(struct session *s, bool goodbye);
 
+/* What `holders` says is another one. */
+void session_state_changed(struct session *s);
 bool session_is_connected(const struct session *s);
 const char *session_broker(const struct session *s);
 const char *session_error(const struct session *s);

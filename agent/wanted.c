@@ -4,8 +4,10 @@
  */
 #include "agent/wanted.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "agent/nft.h"
 #include "lib/mem.h"
 
 static bool is_claimed(const struct wg_link *l, const struct prefix *x)
@@ -35,11 +37,26 @@ bool wanted_peer(const struct wanted_network *n, const uint8_t key[static KEY_LE
 		if (peers_by_address(n->peers, &e->addresses[i]) == e)
 			wg_peer_add_allowed(ret, &host);
 	}
+	for (size_t i = 0; n->carried && i < n->carried->count; i++) {
+		const struct carried *c = &n->carried->list[i];
+
+		if (c->state == CARRIED && strcmp(c->node, e->id) == 0)
+			wg_peer_add_allowed(ret, &c->range);
+	}
 	wg_peer_sort(ret);
 	return true;
 }
 
-void wanted_link(const struct wanted_network *n, struct host *h)
+/* Our own address of this family: what we send with. */
+static const struct addr *source_of(const struct wanted_network *n, uint8_t family)
+{
+	for (size_t i = 0; i < n->address_count; i++)
+		if (n->addresses[i].addr.family == family)
+			return &n->addresses[i].addr;
+	return NULL;
+}
+
+struct wg_link *wanted_bare_link(const struct wanted_network *n, struct host *h)
 {
 	struct wg_link *l = host_add_link(h, n->interface);
 
@@ -49,6 +66,21 @@ void wanted_link(const struct wanted_network *n, struct host *h)
 	l->up = true;
 	for (size_t i = 0; i < n->address_count; i++)
 		wg_link_add_address(l, &n->addresses[i]);
+	for (size_t i = 0; n->carried && i < n->carried->count; i++) {
+		const struct carried *c = &n->carried->list[i];
+
+		if (c->state == CARRIED)
+			wg_link_add_route(l, &c->range, source_of(n, c->range.addr.family));
+	}
+	if (n->gateways)
+		gateways_publish(n->gateways, peers_self_id(n->peers), l);
+	return l;
+}
+
+void wanted_link(const struct wanted_network *n, struct host *h)
+{
+	struct wg_link *l = wanted_bare_link(n, h);
+
 	for (const struct peer_entry *e = peers_next(n->peers, NULL); e;
 	     e = peers_next(n->peers, e)) {
 		struct wg_peer p;
@@ -57,6 +89,20 @@ void wanted_link(const struct wanted_network *n, struct host *h)
 		if (peers_by_key(n->peers, e->key) == e && wanted_peer(n, e->key, &p))
 			*wg_link_add_peer(l, e->key) = p;
 	}
+}
+
+void wanted_finish(struct host *h)
+{
+	for (size_t i = 0; i < h->link_count; i++)
+		for (size_t k = 0; k < h->links[i].published_count; k++)
+			h->forwarding |= h->links[i].published[k].range.addr.family == AF_INET ?
+						 FORWARD_4 :
+						 FORWARD_6;
+	/* The text does not depend on the order in which things came. */
+	host_sort(h);
+	free(h->nft);
+	h->nft = nft_rules(h);
+	host_sort(h);
 }
 
 static void keep_peer(struct wg_link *l, const struct wg_peer *actual)
@@ -85,6 +131,33 @@ void wanted_keep_peers(struct wg_link *desired, const struct wg_link *actual)
 	wg_link_sort(desired);
 }
 
+static bool has_route(const struct host *h, const struct prefix *p)
+{
+	for (size_t i = 0; i < h->link_count; i++)
+		for (size_t k = 0; k < h->links[i].route_count; k++)
+			if (prefix_cmp(&h->links[i].routes[k].prefix, p) == 0)
+				return true;
+	return false;
+}
+
+void wanted_keep_ranges(struct host *h, struct wg_link *desired, const struct wg_link *actual)
+{
+	for (size_t i = 0; i < actual->peer_count; i++) {
+		const struct wg_peer *was = &actual->peers[i];
+		struct wg_peer *p = wg_link_peer(desired, was->key);
+
+		for (size_t k = 0; p && k < was->allowed_count; k++)
+			if (was->allowed[k].len < addr_bits(&was->allowed[k].addr) &&
+			    !is_claimed(desired, &was->allowed[k]))
+				wg_peer_add_allowed(p, &was->allowed[k]);
+	}
+	for (size_t i = 0; i < actual->route_count; i++)
+		if (!has_route(h, &actual->routes[i].prefix))
+			wg_link_add_route(desired, &actual->routes[i].prefix,
+					  &actual->routes[i].source);
+	wg_link_sort(desired);
+}
+
 void wanted_keep_link(struct host *desired, const struct wg_link *actual)
 {
 	struct wg_link *l = host_add_link(desired, actual->name);
@@ -96,7 +169,8 @@ void wanted_keep_link(struct host *desired, const struct wg_link *actual)
 	for (size_t i = 0; i < actual->address_count; i++)
 		wg_link_add_address(l, &actual->addresses[i]);
 	for (size_t i = 0; i < actual->route_count; i++)
-		wg_link_add_route(l, &actual->routes[i].prefix, &actual->routes[i].source);
+		if (!has_route(desired, &actual->routes[i].prefix))
+			wg_link_add_route(l, &actual->routes[i].prefix, &actual->routes[i].source);
 	for (size_t i = 0; i < actual->peer_count; i++) {
 		struct wg_peer *p = wg_link_add_peer(l, actual->peers[i].key);
 

@@ -105,21 +105,46 @@ static void fail_refused(enum server s, int status, const struct buf *answer)
 	opt_fail(exit_status, "%s", say_clean(e.error.message));
 }
 
+static int call(const char *base, const char *method, const char *path, const char *body,
+		long timeout_ms, struct buf *out)
+{
+	return http_call(&(struct http_call){ .base = base,
+					      .method = method,
+					      .path = path,
+					      .body = body,
+					      .bearer = variable("WARREN_API_KEY"),
+					      .ca_file = variable("WARREN_API_CA"),
+					      .timeout_ms = timeout_ms },
+			 out);
+}
+
+int client_try(enum server s, const char *method, const char *path, const char *body,
+	       long timeout_ms, struct buf *out)
+{
+	_cleanup_(freep) char *base = server_base(s);
+
+	return call(base, method, path, body, timeout_ms, out);
+}
+
+void client_refusal(const struct buf *answer, struct arena *a, const char **ret_code,
+		    const char **ret_message)
+{
+	struct api_error e = { 0 };
+	struct json_error err;
+
+	*ret_code = *ret_message = "";
+	if (json_decode(a, buf_cstr(answer), answer->len, api_error_fields, &e, &err) < 0)
+		return;
+	*ret_code = e.error.code;
+	*ret_message = say_clean(e.error.message);
+}
+
 void client_call(enum server s, const char *method, const char *path, const char *body,
 		 struct buf *out)
 {
-	char *base = server_base(s);
-	struct http_call call = {
-		.base = base,
-		.method = method,
-		.path = path,
-		.body = body,
-		.bearer = variable("WARREN_API_KEY"),
-		.ca_file = variable("WARREN_API_CA"),
-		.timeout_ms = TIMEOUT_MS,
-	};
+	_cleanup_(freep) char *base = server_base(s);
 	struct buf answer = { 0 };
-	int status = http_call(&call, &answer);
+	int status = call(base, method, path, body, TIMEOUT_MS, &answer);
 
 	if (status < 0)
 		fail_unreachable(s, base, status);
@@ -128,7 +153,6 @@ void client_call(enum server s, const char *method, const char *path, const char
 	if (out)
 		buf_add(out, answer.data, answer.len);
 	buf_done(&answer);
-	free(base);
 }
 
 void client_decode(enum server s, const struct buf *answer, struct arena *a,

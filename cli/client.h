@@ -15,6 +15,13 @@ enum server { SERVER_COORDINATOR, SERVER_AGENT };
 /* Sends a request; the answer's body is appended to `out` (may be NULL). `body` NULL: none. */
 void client_call(enum server s, const char *method, const char *path, const char *body,
 		 struct buf *out);
+/* The same for a program that goes on whatever happens: the HTTP status, or a negative errno. `timeout_ms`
+ * 0: as long as it takes. */
+int client_try(enum server s, const char *method, const char *path, const char *body,
+	       long timeout_ms, struct buf *out);
+/* Code and sentence of a refusal, in the arena; "" where it has none. */
+void client_refusal(const struct buf *answer, struct arena *a, const char **ret_code,
+		    const char **ret_message);
 /* A GET whose answer is one object. */
 void client_get(enum server s, const char *path, struct arena *a, const struct json_field *fields,
 		void *ret);

@@ -8,6 +8,7 @@
 
 #include "cli/client.h"
 #include "cli/command.h"
+#include "cli/hold.h"
 #include "cli/say.h"
 #include "lib/crypto.h"
 #include "lib/file.h"
@@ -59,19 +60,24 @@ int cmd_join(int argc, char **argv)
 	struct buf body = { 0 }, answer = { 0 };
 	struct api_join request = { 0 };
 	const char *name = NULL;
-	bool json = false;
+	bool json = false, hold = false;
 	const struct opt opts[] = {
 		{ .name = "name",
 		  .kind = OPT_VALUE,
 		  .arg = "NAME",
 		  .help = "the wished name (the host's)",
 		  .value = &name },
+		{ .name = "hold",
+		  .kind = OPT_FLAG,
+		  .help = "stay, as the holder of the membership: another node gets a place "
+			  "of a token made with --at-most when its holder is gone",
+		  .flag = &hold },
 		COMMAND_JSON(json),
 		{ 0 },
 	};
 
 	opt_parse(argc, argv,
-		  &(struct opt_command){ .synopsis = "join TOKEN [--name NAME]",
+		  &(struct opt_command){ .synopsis = "join TOKEN [--name NAME] [--hold]",
 					 .about = "Joins this machine to the token's network, and "
 						  "returns when the network is there. TOKEN may be "
 						  "@FILE, or - for standard input.",
@@ -79,6 +85,12 @@ int cmd_join(int argc, char **argv)
 					 .min_args = 1,
 					 .max_args = 1 });
 	request.token = token_read(argv[1]);
+	if (hold) {
+		int status = hold_run(request.token, name);
+
+		free(request.token);
+		return status;
+	}
 	request.name = name ? xstrdup(name) : NULL;
 	json_encode(&body, api_join_fields, &request);
 	crypto_wipe(request.token, strlen(request.token));

@@ -4,12 +4,12 @@
  */
 #include <stdio.h>
 
+#include "cli/body.h"
 #include "cli/client.h"
 #include "cli/command.h"
 #include "cli/say.h"
 #include "cli/table.h"
 #include "lib/opt.h"
-#include "lib/text.h"
 #include "schemas/api.h"
 
 #define RANGES_MAX 2
@@ -32,34 +32,12 @@ struct settings_text {
 			"never (never)",                                                           \
 			(t).max_stale)
 
-static uint64_t number(const char *option, const char *text, uint64_t min, uint64_t max)
+static void settings_encode(const struct settings_text *t, struct buf *body)
 {
-	uint64_t v;
-
-	if (u64_parse(text, min, max, &v) < 0)
-		opt_fail(2, "--%s: %s is not a number from %llu to %llu", option, text,
-			 (unsigned long long)min, (unsigned long long)max);
-	return v;
-}
-
-static void number_encode(struct buf *out, const char *field, uint64_t v)
-{
-	buf_printf(out, "%s\"%s\":%llu", out->len ? "," : "", field, (unsigned long long)v);
-}
-
-/* The fields that were typed, without braces: what is left away keeps its value, or its default. */
-static void settings_encode(const struct settings_text *t, struct buf *out)
-{
-	if (t->mtu)
-		number_encode(out, "mtu", number("mtu", t->mtu, 1280, 65535));
-	if (t->keepalive)
-		number_encode(out, "keepalive", number("keepalive", t->keepalive, 0, 65535));
-	if (t->port)
-		number_encode(out, "port", number("port", t->port, 1, 65535));
-	if (t->max_stale) {
-		buf_printf(out, "%s\"max_stale\":", out->len ? "," : "");
-		json_encode_string(out, t->max_stale);
-	}
+	body_number(body, "mtu", "mtu", t->mtu, 1280, 65535);
+	body_number(body, "keepalive", "keepalive", t->keepalive, 0, 65535);
+	body_number(body, "port", "port", t->port, 1, 65535);
+	body_word(body, "max_stale", t->max_stale);
 }
 
 static void orphans_print(const struct api_network *n)
@@ -99,11 +77,11 @@ static void network_print(const struct buf *answer)
 }
 
 /* `body` NULL: none. */
-static void network_send(const char *method, const char *path, const struct buf *body, bool json)
+static void network_send(const char *method, const char *path, const char *body, bool json)
 {
 	struct buf answer = { 0 };
 
-	client_call(SERVER_COORDINATOR, method, path, body ? buf_cstr(body) : NULL, &answer);
+	client_call(SERVER_COORDINATOR, method, path, body, &answer);
 	if (json)
 		client_print_json(SERVER_COORDINATOR, &answer);
 	else
@@ -115,7 +93,7 @@ int cmd_network_create(int argc, char **argv)
 {
 	struct settings_text typed = { 0 };
 	const char *ranges[RANGES_MAX + 1] = { 0 };
-	struct buf body = { 0 }, settings = { 0 };
+	struct buf body = { 0 };
 	bool json = false;
 	const struct opt opts[] = {
 		{ .name = "range",
@@ -138,18 +116,11 @@ int cmd_network_create(int argc, char **argv)
 					 .max_args = 1 });
 	if (!ranges[0])
 		opt_fail(2, "--range is missing, for example --range 10.36.50.0/24; try --help");
-	settings_encode(&typed, &settings);
-	buf_str(&body, "{\"name\":");
-	json_encode_string(&body, argv[1]);
-	buf_str(&body, ",\"ranges\":[");
-	for (size_t i = 0; ranges[i]; i++) {
-		if (i)
-			buf_char(&body, ',');
-		json_encode_string(&body, ranges[i]);
-	}
-	buf_printf(&body, "]%s%s}", settings.len ? "," : "", buf_cstr(&settings));
-	network_send("POST", "/v1/networks", &body, json);
-	buf_done(&settings);
+	body_begin(&body);
+	body_word(&body, "name", argv[1]);
+	body_words(&body, "ranges", ranges);
+	settings_encode(&typed, &body);
+	network_send("POST", "/v1/networks", body_end(&body), json);
 	buf_done(&body);
 	return 0;
 }
@@ -157,7 +128,7 @@ int cmd_network_create(int argc, char **argv)
 int cmd_network_set(int argc, char **argv)
 {
 	struct settings_text typed = { 0 };
-	struct buf body = { 0 }, path = { 0 }, settings = { 0 };
+	struct buf body = { 0 }, path = { 0 };
 	bool json = false;
 	const struct opt opts[] = {
 		SETTINGS_OPTS(typed),
@@ -173,14 +144,13 @@ int cmd_network_set(int argc, char **argv)
 				       .opts = opts,
 				       .min_args = 1,
 				       .max_args = 1 });
-	settings_encode(&typed, &settings);
-	if (!settings.len)
+	body_begin(&body);
+	settings_encode(&typed, &body);
+	if (body_is_empty(&body))
 		opt_fail(2, "there is nothing to change: give --mtu, --keepalive, --port or "
 			    "--max-stale; try --help");
-	buf_printf(&body, "{%s}", buf_cstr(&settings));
 	client_path(&path, "/v1/networks/", argv[1], NULL);
-	network_send("PATCH", buf_cstr(&path), &body, json);
-	buf_done(&settings);
+	network_send("PATCH", buf_cstr(&path), body_end(&body), json);
 	buf_done(&body);
 	buf_done(&path);
 	return 0;

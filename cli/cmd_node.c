@@ -40,11 +40,7 @@ int cmd_node_list(int argc, char **argv)
 	struct buf path = { 0 };
 	bool json = false;
 	const struct opt opts[] = {
-		{ .name = "network",
-		  .kind = OPT_VALUE,
-		  .arg = "NAME",
-		  .help = "only those of this network",
-		  .value = &network },
+		COMMAND_NETWORK(network),
 		COMMAND_JSON(json),
 		{ 0 },
 	};

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/body.h"
 #include "cli/client.h"
 #include "cli/command.h"
 #include "cli/say.h"
@@ -15,35 +16,14 @@
 #include "schemas/api.h"
 
 #define TAGS_MAX 32
+#define RANGES_MAX 64
 
 static unsigned role_parse(const char *text)
 {
 	for (unsigned i = 0; role_names[i]; i++)
 		if (strcmp(role_names[i], text) == 0)
 			return i;
-	opt_fail(2, "--role: %s is no role; leave it away, or use node", text);
-}
-
-/* Labels and durations are checked by the coordinator, which has the sentences. */
-static void words_encode(struct buf *out, const char *field, const char *const *words)
-{
-	if (!words[0])
-		return;
-	buf_printf(out, ",\"%s\":[", field);
-	for (size_t i = 0; words[i]; i++) {
-		if (i)
-			buf_char(out, ',');
-		json_encode_string(out, words[i]);
-	}
-	buf_char(out, ']');
-}
-
-static void word_encode(struct buf *out, const char *field, const char *word)
-{
-	if (!word)
-		return;
-	buf_printf(out, ",\"%s\":", field);
-	json_encode_string(out, word);
+	opt_fail(2, "--role: %s is no role; leave it away, or use node or exporter", text);
 }
 
 static void token_print(const struct buf *answer)
@@ -60,10 +40,10 @@ static void token_print(const struct buf *answer)
 
 int cmd_token_create(int argc, char **argv)
 {
-	const char *network = NULL, *role = "node", *uses = NULL, *expires = NULL, *site = NULL,
-		   *forget = NULL, *tags[TAGS_MAX + 1] = { 0 };
+	const char *network = NULL, *role = "node", *uses = NULL, *at_most = NULL, *expires = NULL,
+		   *site = NULL, *forget = NULL, *tags[TAGS_MAX + 1] = { 0 },
+		   *ranges[RANGES_MAX + 1] = { 0 };
 	struct buf body = { 0 }, answer = { 0 };
-	uint64_t count = 0;
 	bool json = false;
 	const struct opt opts[] = {
 		{ .name = "network",
@@ -74,13 +54,19 @@ int cmd_token_create(int argc, char **argv)
 		{ .name = "role",
 		  .kind = OPT_VALUE,
 		  .arg = "ROLE",
-		  .help = "what its holders become: node (the default)",
+		  .help = "what its holders become: node (the default) or exporter",
 		  .value = &role },
 		{ .name = "uses",
 		  .kind = OPT_VALUE,
 		  .arg = "N",
 		  .help = "how many nodes it admits (unlimited)",
 		  .value = &uses },
+		{ .name = "at-most",
+		  .kind = OPT_VALUE,
+		  .arg = "K",
+		  .help = "how many nodes it admits at a time: one more takes the place of "
+			  "the one whose `warren join --hold` is gone longest (unlimited)",
+		  .value = &at_most },
 		{ .name = "expires",
 		  .kind = OPT_VALUE,
 		  .arg = "DURATION",
@@ -97,6 +83,13 @@ int cmd_token_create(int argc, char **argv)
 		  .arg = "SITE",
 		  .help = "the site of its nodes: it admits no others",
 		  .value = &site },
+		{ .name = "range",
+		  .kind = OPT_LIST,
+		  .arg = "CIDR",
+		  .help = "role exporter: a range that its records may name beside those of "
+			  "the site's gateways; may be repeated",
+		  .list = ranges,
+		  .list_max = RANGES_MAX },
 		{ .name = "forget",
 		  .kind = OPT_VALUE,
 		  .arg = "DURATION",
@@ -113,18 +106,18 @@ int cmd_token_create(int argc, char **argv)
 					 .opts = opts });
 	if (!network)
 		opt_fail(2, "--network is missing; try --help");
-	if (uses && u64_parse(uses, 1, 1000000, &count) < 0)
-		opt_fail(2, "--uses: %s is not a number from 1 to 1000000", uses);
-	buf_str(&body, "{\"network\":");
-	json_encode_string(&body, network);
-	buf_printf(&body, ",\"role\":\"%s\",\"uses\":%llu", role_names[role_parse(role)],
-		   (unsigned long long)count);
-	word_encode(&body, "expires", expires);
-	word_encode(&body, "site", site);
-	word_encode(&body, "forget", forget);
-	words_encode(&body, "tags", tags);
-	buf_char(&body, '}');
-	client_call(SERVER_COORDINATOR, "POST", "/v1/tokens", buf_cstr(&body), &answer);
+	body_begin(&body);
+	body_word(&body, "network", network);
+	body_word(&body, "role", role_names[role_parse(role)]);
+	body_number(&body, "uses", "uses", uses ? uses : "0", uses ? 1 : 0, 1000000);
+	if (at_most)
+		body_number(&body, "at_most", "at-most", at_most, 1, 1000000);
+	body_word(&body, "expires", expires);
+	body_word(&body, "site", site);
+	body_word(&body, "forget", forget);
+	body_words(&body, "tags", tags);
+	body_words(&body, "ranges", ranges);
+	client_call(SERVER_COORDINATOR, "POST", "/v1/tokens", body_end(&body), &answer);
 	if (json)
 		client_print_json(SERVER_COORDINATOR, &answer);
 	else
@@ -175,11 +168,7 @@ int cmd_token_list(int argc, char **argv)
 	struct buf path = { 0 };
 	bool json = false;
 	const struct opt opts[] = {
-		{ .name = "network",
-		  .kind = OPT_VALUE,
-		  .arg = "NAME",
-		  .help = "only those of this network",
-		  .value = &network },
+		COMMAND_NETWORK(network),
 		COMMAND_JSON(json),
 		{ 0 },
 	};

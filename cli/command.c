@@ -32,10 +32,25 @@ static const struct command {
 	{ "node", "show", cmd_node_show, "NODE", "show one" },
 	{ "node", "rename", cmd_node_rename, "NODE NEW", "give it another name" },
 	{ "node", "remove", cmd_node_remove, "NODE", "take it out of all networks" },
-	{ "join", NULL, cmd_join, "TOKEN [--name NAME]", "join this machine to a network" },
+	{ "gateway", "create", cmd_gateway_create, "--network NAME ...",
+	  "carry a site's ranges into it" },
+	{ "gateway", "set", cmd_gateway_set, "ID OPTION...", "change what is given" },
+	{ "gateway", "list", cmd_gateway_list, "[--network NAME]", "list the gateways" },
+	{ "gateway", "show", cmd_gateway_show, "ID", "show one" },
+	{ "gateway", "delete", cmd_gateway_delete, "ID", "take its ranges out" },
+	{ "name", "add", cmd_name_add, "NAME ADDRESS... --network N", "add a name to its zone" },
+	{ "name", "list", cmd_name_list, "[--network NAME]", "list the added names" },
+	{ "name", "delete", cmd_name_delete, "NAME --network NAME", "delete one" },
+	{ "dns", "list", cmd_dns_list, "[--network NAME]", "list all names" },
+	{ "dns", "stanza", cmd_dns_stanza, "--network NAME", "what CoreDNS needs for them" },
+	{ "exporter", "list", cmd_exporter_list, "", "list the exporters" },
+	{ "exporter", "remove", cmd_exporter_remove, "ID", "take one out, with its names" },
+	{ "join", NULL, cmd_join, "TOKEN [--name NAME] [--hold]", "join this machine to a network" },
 	{ "leave", NULL, cmd_leave, "NETWORK|--all", "take this machine out" },
 	{ "status", NULL, cmd_status, "", "this machine's networks and peers" },
 	{ "ping", NULL, cmd_ping, "NODE|ADDRESS|NAME", "is it there?" },
+	{ "why", NULL, cmd_why, "NODE|ADDRESS|NAME", "what serves it, or where it fails" },
+	{ "diff", NULL, cmd_diff, "", "what the agent would change now" },
 };
 
 /* `noun` NULL: all commands. */
@@ -53,7 +68,7 @@ static void help(FILE *to, const char *noun)
 		fprintf(to, "%*s%s\n", MAX(2, ABOUT_COLUMN - n), "", c->about);
 	}
 	fputs("\n`warren COMMAND --help` says more of each, warren(1) all of it. join, leave,\n"
-	      "status and ping ask this machine's agent, all others the coordinator.\n",
+	      "status, ping, why and diff ask this machine's agent, all others the coordinator.\n",
 	      to);
 }
 

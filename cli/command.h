@@ -22,14 +22,34 @@ int cmd_node_list(int argc, char **argv);
 int cmd_node_show(int argc, char **argv);
 int cmd_node_rename(int argc, char **argv);
 int cmd_node_remove(int argc, char **argv);
+int cmd_gateway_create(int argc, char **argv);
+int cmd_gateway_set(int argc, char **argv);
+int cmd_gateway_list(int argc, char **argv);
+int cmd_gateway_show(int argc, char **argv);
+int cmd_gateway_delete(int argc, char **argv);
+int cmd_name_add(int argc, char **argv);
+int cmd_name_list(int argc, char **argv);
+int cmd_name_delete(int argc, char **argv);
+int cmd_dns_list(int argc, char **argv);
+int cmd_dns_stanza(int argc, char **argv);
+int cmd_exporter_list(int argc, char **argv);
+int cmd_exporter_remove(int argc, char **argv);
 int cmd_join(int argc, char **argv);
 int cmd_leave(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_ping(int argc, char **argv);
+int cmd_why(int argc, char **argv);
+int cmd_diff(int argc, char **argv);
 
 /* --json, for an array of struct opt. */
 #define COMMAND_JSON(variable)                                                                     \
 	{                                                                                          \
 		.name = "json", .kind = OPT_FLAG, .help = "print one JSON document",               \
 		.flag = &(variable)                                                                \
+	}
+/* --network of a list. */
+#define COMMAND_NETWORK(variable)                                                                  \
+	{                                                                                          \
+		.name = "network", .kind = OPT_VALUE, .arg = "NAME",                               \
+		.help = "only those of this network", .value = &(variable)                         \
 	}

@@ -10,7 +10,11 @@ declare -gA _warren_verbs=(
 	[network]="create set list show delete release"
 	[token]="create list revoke"
 	[node]="list show rename remove"
-	[join]="" [leave]="" [status]="" [ping]=""
+	[gateway]="create set list show delete"
+	[name]="add list delete"
+	[dns]="list stanza"
+	[exporter]="list remove"
+	[join]="" [leave]="" [status]="" [ping]="" [why]="" [diff]=""
 )
 
 declare -gA _warren_options=(
@@ -20,17 +24,31 @@ declare -gA _warren_options=(
 	["network show"]="--json"
 	["network delete"]=""
 	["network release"]="--json"
-	["token create"]="--network --role --uses --expires --tag --site --forget --json"
+	["token create"]="--network --role --uses --at-most --expires --tag --site --range --forget --json"
 	["token list"]="--network --json"
 	["token revoke"]=""
 	["node list"]="--network --json"
 	["node show"]="--json"
 	["node rename"]=""
 	["node remove"]=""
-	["join"]="--name --json"
+	["gateway create"]="--network --node --tag --site --range --as --priority --nat --json"
+	["gateway set"]="--range --as --priority --nat --json"
+	["gateway list"]="--network --json"
+	["gateway show"]="--json"
+	["gateway delete"]=""
+	["name add"]="--network --json"
+	["name list"]="--network --json"
+	["name delete"]="--network"
+	["dns list"]="--network --json"
+	["dns stanza"]="--network --forward"
+	["exporter list"]="--json"
+	["exporter remove"]=""
+	["join"]="--name --hold --json"
 	["leave"]="--all --json"
 	["status"]="--json"
 	["ping"]="--count"
+	["why"]="--json"
+	["diff"]="--json"
 )
 
 # What the first word of a command is.
@@ -39,7 +57,9 @@ declare -gA _warren_words=(
 	["network delete"]=networks ["network release"]=networks
 	["token revoke"]=tokens
 	["node show"]=nodes ["node rename"]=nodes ["node remove"]=nodes
-	["join"]=token ["leave"]=joined ["ping"]=peers
+	["gateway set"]=gateways ["gateway show"]=gateways ["gateway delete"]=gateways
+	["name delete"]=names ["exporter remove"]=exporters
+	["join"]=token ["leave"]=joined ["ping"]=peers ["why"]=peers
 )
 
 # _warren_ask DEPTH FIELD ARGUMENT...: that field of the objects at that depth of the answer's JSON.
@@ -55,6 +75,9 @@ _warren_candidates() {
 	networks) _warren_ask 4 name network list ;;
 	nodes) _warren_ask 4 name node list ;;
 	tokens) _warren_ask 4 id token list ;;
+	gateways) _warren_ask 4 id gateway list ;;
+	names) _warren_ask 4 name name list ;;
+	exporters) _warren_ask 4 id exporter list ;;
 	joined) _warren_ask 6 name status ;;
 	peers) _warren_ask 10 name status ;;
 	esac
@@ -64,7 +87,9 @@ _warren_candidates() {
 _warren_value() {
 	case $1 in
 	--network) _warren_candidates networks ;;
-	--role) echo node ;;
+	--node) _warren_candidates nodes ;;
+	--role) echo node exporter ;;
+	--nat) echo masquerade none ;;
 	--expires | --forget | --max-stale) echo 90s 10m 24h 30d never ;;
 	esac
 }
@@ -78,7 +103,7 @@ _warren() {
 		word=${COMP_WORDS[i]}
 		if [ -n "$option" ]; then
 			[ "$word" = = ] || option=
-		elif [[ $word = --*=* || $word = --all || $word = --json || $word = --help ]]; then
+		elif [[ $word = --*=* || $word = --all || $word = --hold || $word = --json || $word = --help ]]; then
 			continue
 		elif [[ $word = --* ]]; then
 			option=$word

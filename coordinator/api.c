@@ -16,7 +16,7 @@
 
 #define SOCKET_MODE 0660
 
-/* What stands in braces is one segment: the call's `name`. schemas/openapi-coordinator.yaml
+/* What stands in braces is one segment: the call's `name`, then its `second`. schemas/openapi-coordinator.yaml
  * describes the same paths; a test compares. */
 static const struct route {
 	const char *method;
@@ -37,6 +37,17 @@ static const struct route {
 	{ "GET", "/v1/nodes/{node}", 200, api_node_show },
 	{ "PATCH", "/v1/nodes/{node}", 200, api_node_rename },
 	{ "DELETE", "/v1/nodes/{node}", 204, api_node_remove },
+	{ "GET", "/v1/gateways", 200, api_gateway_list },
+	{ "POST", "/v1/gateways", 201, api_gateway_create },
+	{ "GET", "/v1/gateways/{id}", 200, api_gateway_show },
+	{ "PATCH", "/v1/gateways/{id}", 200, api_gateway_set },
+	{ "DELETE", "/v1/gateways/{id}", 204, api_gateway_delete },
+	{ "GET", "/v1/names", 200, api_name_list },
+	{ "POST", "/v1/names", 201, api_name_add },
+	{ "DELETE", "/v1/names/{network}/{name}", 204, api_name_delete },
+	{ "GET", "/v1/exporters", 200, api_exporter_list },
+	{ "DELETE", "/v1/exporters/{id}", 204, api_exporter_remove },
+	{ "GET", "/v1/dns", 200, api_dns_list },
 	{ "GET", "/v1/status", 200, api_status },
 };
 
@@ -80,24 +91,27 @@ void api_log(const struct api_call *c, const char *event, const char *what)
 
 /* ---- routing ---- */
 
-/* Does the path fit? The segment in braces is copied. */
-static bool fits(const char *pattern, const char *path, struct arena *arena, const char **ret_name)
+/* Does the path fit? The segments in braces are copied. */
+static bool fits(const char *pattern, const char *path, struct api_call *c)
 {
-	const char *open = strchr(pattern, '{');
-	const char *close = open ? strchr(open, '}') : NULL;
-	size_t before, n;
+	const char **found[] = { &c->name, &c->second };
+	size_t count = 0;
 
-	*ret_name = NULL;
-	if (!close)
-		return strcmp(pattern, path) == 0;
-	before = (size_t)(open - pattern);
-	if (strncmp(pattern, path, before) != 0)
-		return false;
-	n = strcspn(path + before, "/");
-	if (n == 0 || strcmp(path + before + n, close + 1) != 0)
-		return false;
-	*ret_name = arena_strndup(arena, path + before, n);
-	return true;
+	c->name = c->second = NULL;
+	while (*pattern && *path) {
+		if (*pattern == '{' && count < ARRAY_SIZE(found)) {
+			size_t n = strcspn(path, "/");
+
+			if (n == 0)
+				return false;
+			*found[count++] = arena_strndup(&c->arena, path, n);
+			pattern = strchr(pattern, '}') + 1;
+			path += n;
+		} else if (*pattern++ != *path++) {
+			return false;
+		}
+	}
+	return !*pattern && !*path;
 }
 
 static const struct route *find_route(struct api_call *c)
@@ -106,7 +120,7 @@ static const struct route *find_route(struct api_call *c)
 	bool path_known = false;
 
 	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
-		if (!fits(routes[i].path, path, &c->arena, &c->name))
+		if (!fits(routes[i].path, path, c))
 			continue;
 		path_known = true;
 		if (strcmp(routes[i].method, method) == 0)

@@ -19,7 +19,8 @@ struct api_call {
 	struct api *api;
 	struct authority *authority;
 	struct http_request *request;
-	const char *name; /* the last segment of the path, NULL when it has none */
+	const char *name;   /* the segment in the route's first braces; NULL when it has none */
+	const char *second; /* that in its second ones */
 	struct arena arena;
 	struct refusal_reason why;
 	struct buf answer; /* JSON */
@@ -40,4 +41,9 @@ api_handler api_network_list, api_network_create, api_network_show, api_network_
 	api_network_delete, api_network_release;
 api_handler api_token_list, api_token_create, api_token_revoke;
 api_handler api_node_list, api_node_show, api_node_rename, api_node_remove;
+api_handler api_gateway_list, api_gateway_create, api_gateway_show, api_gateway_set,
+	api_gateway_delete;
+api_handler api_name_list, api_name_add, api_name_delete;
+api_handler api_exporter_list, api_exporter_remove;
+api_handler api_dns_list;
 api_handler api_status;

@@ -17,7 +17,9 @@ struct authority {
 	struct store *store;
 	struct keys *keys;
 	struct publisher *publisher;
-	int64_t (*now)(void); /* wall seconds: clock_wall */
+	struct dns *dns; /* what exporters publish (coordinator/dns.h); NULL: not followed */
+	struct holders *holders; /* who is held (coordinator/holders.h); NULL: nobody has said */
+	int64_t (*now)(void);	 /* wall seconds: clock_wall */
 };
 
 /* Why not. `status`: the HTTP status (400, 404, 409, 500, 507). */
@@ -40,6 +42,9 @@ int authority_end(struct authority *a, int r, struct refusal_reason *why);
 /* The settings of a network that says nothing of them: to be filled in before a request is decoded
  * over it, so that a 0 in the request means 0. */
 void network_defaults(struct api_network *ret);
+/* -ECANCELED with a sentence when there is none of that name. */
+int network_find(struct authority *a, struct arena *arena, const char *name, struct network *ret,
+		 struct refusal_reason *why);
 int network_create(struct authority *a, const struct api_network *wish, struct refusal_reason *why);
 /* `wish`: the whole new settings (name and ranges as they are). */
 int network_set(struct authority *a, const struct api_network *wish, struct refusal_reason *why);
@@ -76,6 +81,8 @@ int node_rename(struct authority *a, const char *node, const char *wish,
 int node_remove(struct authority *a, const char *node, struct refusal_reason *why);
 int node_leave(struct authority *a, const char *node_id, const char *network,
 	       struct refusal_reason *why);
+/* Another one takes its place: the membership ends. Inside the caller's transaction. */
+int node_replace(struct authority *a, struct arena *arena, const struct member_row *m);
 /* u/<node>/state: taken when its seq is higher. */
 int node_seen(struct authority *a, const char *node_id, const struct node_state *state);
 /* Forgets nodes that were silent for longer than their token's --forget. To be called every
@@ -97,9 +104,87 @@ int join_decide(struct authority *a, const struct join_request *request, const v
 		struct buf *ret_answer);
 
 /* ---- certificate.c */
-/* A certificate for the key of `csr_pem` that names the node and all its networks. */
+/* A certificate for the key of `csr_pem` that names the node and all its networks. -ECANCELED with
+ * `not_a_member` when it is in none. */
 int node_certificate(struct authority *a, const char *node_id, const char *csr_pem,
 		     struct buf *ret_pem, struct refusal_reason *why);
+
+/* The same for an exporter; `not_an_exporter`. */
+int exporter_certificate(struct authority *a, const char *id, const char *csr_pem,
+			 struct buf *ret_pem, struct refusal_reason *why);
+
+/* ---- gateway_ranges.c: which ranges a site may publish */
+/* Is it a range that may be published at all: no host bits, not everything, not loopback, link-local,
+ * multicast or reserved, not overlapping with a network's range? */
+int gateway_range_check(struct authority *a, struct arena *arena, const struct prefix *range,
+			struct refusal_reason *why);
+/* All rules for the ranges of a gateway, in its network: also none that another site publishes
+ * there, none with the broker or the public endpoint of a member in it. `g` itself is left out of the
+ * comparison, by id. */
+int gateway_ranges_check(struct authority *a, struct arena *arena, const struct gateway_row *g,
+			 struct refusal_reason *why);
+/* A new network's range: none that a gateway publishes. */
+int gateway_network_check(struct authority *a, struct arena *arena, const struct prefix *range,
+			  struct refusal_reason *why);
+
+/* ---- gateways.c */
+/* The settings of a gateway that says nothing of them: to be filled in before a request is decoded. */
+void gateway_defaults(struct api_gateway_create *ret);
+int gateway_create(struct authority *a, struct arena *arena, const struct api_gateway_create *wish,
+		   struct api_gateway *ret, struct refusal_reason *why);
+/* `wish`: all settings, ranges, nat and priority; what else is in it is not looked at. */
+int gateway_set(struct authority *a, const char *id, const struct api_gateway_create *wish,
+		struct refusal_reason *why);
+int gateway_show(struct authority *a, struct arena *arena, const char *id, struct api_gateway *ret,
+		 struct refusal_reason *why);
+/* `network` NULL: all. */
+int gateway_list(struct authority *a, struct arena *arena, const char *network,
+		 struct api_gateway **ret, size_t *ret_count, struct refusal_reason *why);
+int gateway_delete(struct authority *a, const char *id, struct refusal_reason *why);
+/* The gateways that the member belongs to, or belonged to, are published again: they hold a copy of
+ * its peer fields. Inside the caller's transaction. */
+int gateway_member_changed(struct authority *a, struct arena *arena, const struct member_row *m);
+/* The member's row is gone: a gateway by that node goes with it, one by tag stays, without it. */
+int gateway_member_ended(struct authority *a, struct arena *arena, const struct member_row *m);
+/* All gateways of a network that is about to be deleted. */
+int gateway_network_end(struct authority *a, struct arena *arena, const char *network,
+			struct refusal_reason *why);
+int gateway_publish(struct authority *a, struct arena *arena, const struct gateway_row *g);
+
+/* ---- names.c: names added by hand */
+int name_add(struct authority *a, const struct api_name *wish, struct refusal_reason *why);
+int name_list(struct authority *a, struct arena *arena, const char *network, struct api_name **ret,
+	      size_t *ret_count, struct refusal_reason *why);
+int name_delete(struct authority *a, const char *network, const char *name,
+		struct refusal_reason *why);
+int name_publish(struct authority *a, const struct name_row *n);
+
+/* ---- exporters.c */
+/* What an exporter's join made. */
+struct exporter_joined {
+	struct exporter_row row;
+	char *replaced; /* id of the one that it takes the place of; NULL: none */
+};
+/* Inside the transaction of the join: the exporter of (network, site) is now this identity; another
+ * one that was, is replaced. The token's use is counted here. Nothing is published yet. */
+int exporter_join(struct authority *a, struct arena *arena, const struct join_request *request,
+		  const uint8_t request_hash[static HASH_LEN], struct token_row *token,
+		  struct exporter_joined *ret, struct refusal_reason *why);
+/* The word that the replaced one's grant has ended, and the grant. */
+int exporter_join_publish(struct authority *a, struct arena *arena, const struct exporter_joined *j,
+			  struct refusal_reason *why);
+/* Publishes its grant. */
+int exporter_publish(struct authority *a, struct arena *arena, const struct exporter_row *e,
+		     struct refusal_reason *why);
+/* The grants of a site, in every network: its gateways have changed. */
+int exporter_grants_refresh(struct authority *a, struct arena *arena, const char *site,
+			    struct refusal_reason *why);
+int exporter_list(struct authority *a, struct arena *arena, const char *network,
+		  struct api_exporter **ret, size_t *ret_count, struct refusal_reason *why);
+/* Does a network have an exporter of this id? `network` NULL: any. */
+bool exporter_is_known(struct authority *a, const char *network, const char *id);
+/* By id, out of all its networks. */
+int exporter_remove(struct authority *a, const char *id, struct refusal_reason *why);
 
 /* ---- hosts.c: addresses and names in a network */
 /* Host indexes run from 1; the same index is used in both ranges. */
@@ -111,11 +196,14 @@ uint64_t host_index(const struct network *n, const struct addr *address);
 /* Gives `wish` (0: none) if it is free, else one that was never used, else the one freed longest ago.
  * -ENOSPC: none is left. Updates n->next_host, not yet stored. */
 int host_allocate(struct authority *a, struct network *n, uint64_t wish, uint64_t *ret);
-/* `wish` made a label, or `wish-2`, ... when another node or an orphan bears it. */
+/* `wish` made a label, or `wish-2`, ... when another node, an orphan or an added name bears it. */
 int host_name(struct authority *a, const char *network, const char *node, const char *wish,
 	      char ret[static LABEL_SIZE]);
 
 /* ---- members.c: bodies from rows */
+/* Its fields are the rows'; keys and addresses are in the arena. */
+void member_peer(struct arena *arena, const struct network *n, const struct member_row *m,
+		 const struct node_row *node, struct peer *ret);
 void member_peer_body(const struct network *n, const struct member_row *m,
 		      const struct node_row *node, struct buf *out);
 void member_settings_body(const struct network *n, struct buf *out);

@@ -97,6 +97,13 @@ static int name_is_free(struct authority *a, const char *network, const char *no
 			r = r == -ENOENT ? 0 : r;
 		}
 	}
+	if (r == 0 && *ret) {
+		struct name_row added;
+
+		r = store_name_get(a->store, &arena, network, name, &added);
+		*ret = r == -ENOENT;
+		r = r == -ENOENT ? 0 : r;
+	}
 	arena_done(&arena);
 	return r;
 }

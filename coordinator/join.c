@@ -8,10 +8,14 @@
 #include <string.h>
 
 #include "coordinator/authority.h"
+#include "coordinator/dns.h"
+#include "coordinator/holders.h"
 #include "lib/clock.h"
 #include "lib/crypto.h"
 #include "lib/log.h"
 #include "lib/text.h"
+
+#define MINIMA_MAX 256 /* journals that an answer names: a document holds 64 KiB */
 
 /* One decision in the making. */
 struct joining {
@@ -25,6 +29,8 @@ struct joining {
 	struct node_row node;
 	struct member_row member;
 	bool rejoin; /* the identity is a member already */
+	struct exporter_joined
+		exporter; /* by a token of that role; node and member mean nothing then */
 	struct refusal_reason why;
 };
 
@@ -87,7 +93,9 @@ static int check_identity(struct joining *j)
 	struct ended_row ended;
 	int r;
 
-	key_id(j->request->identity_key, j->node_id);
+	if (exporter_is_known(j->a, NULL, j->node_id))
+		return refuse(&j->why, 409, "identity",
+			      "this identity is that of an exporter; a node needs one of its own");
 	r = store_ended_get(s, &j->arena, j->token.network, j->node_id, &ended);
 	if (r == 0 && (ended.why == WHY_REMOVED || ended.why == WHY_SILENT) &&
 	    j->token.serial < ended.serial)
@@ -185,9 +193,17 @@ static int allocate(struct joining *j)
  * one's place at all others. */
 static int check_wireguard_key(struct joining *j)
 {
+	static const uint8_t none[KEY_LEN];
 	struct member_row other;
-	int r = store_member_by_key(j->a->store, &j->arena, j->token.network,
-				    j->request->wireguard_key, &other);
+	int r;
+
+	if (memcmp(j->request->wireguard_key, none, KEY_LEN) == 0)
+		return refuse(&j->why, 400, "wireguard_key",
+			      "the request has no WireGuard key, and token %s admits nodes; an"
+			      " exporter needs a token made with --role exporter",
+			      j->token.id);
+	r = store_member_by_key(j->a->store, &j->arena, j->token.network, j->request->wireguard_key,
+				&other);
 
 	if (r == 0 && strcmp(other.node, j->node_id) != 0)
 		return refuse(
@@ -237,6 +253,8 @@ static int publish_membership(struct joining *j)
 	r = publisher_put(j->a->publisher, j->member.network, JOURNAL_PEERS, j->member.node,
 			  buf_cstr(&body));
 	buf_done(&body);
+	if (r == 0)
+		r = gateway_member_changed(j->a, &j->arena, &j->member);
 	return r < 0 ? r : member_config_publish(j->a, j->node_id);
 }
 
@@ -274,22 +292,49 @@ static void answer_refuse(struct joining *j, const struct topic *t, const char *
 	answer_sign(j, &answer, t, rid, out);
 }
 
-static void minimum_add(struct joining *j, enum journal_kind kind, struct join_answer *answer)
+/* `t` lacks its network. */
+static void minimum_put(struct joining *j, struct topic *t, struct journal_position at,
+			struct join_answer *answer)
 {
-	struct topic t = { .kind = TOPIC_JOURNAL, .journal = kind };
-	struct journal_position at = publisher_position(j->a->publisher, j->network.name, kind);
 	char path[TOPIC_SIZE];
 
-	memcpy(t.network, j->network.name, strlen(j->network.name) + 1);
-	topic_journal_path(&t, path);
+	snprintf(t->network, sizeof(t->network), "%s", j->network.name);
+	topic_journal_path(t, path);
 	answer->journals[answer->journal_count++] = (struct journal_minimum){
 		.path = arena_strdup(&j->arena, path), .epoch = at.epoch, .ver = at.ver
 	};
 }
 
+static void minimum_add(struct joining *j, enum journal_kind kind, struct join_answer *answer)
+{
+	struct topic t = { .kind = TOPIC_JOURNAL, .journal = kind };
+
+	minimum_put(j, &t, publisher_position(j->a->publisher, j->network.name, kind), answer);
+}
+
+/* How far the coordinator has read what exporters publish: a newcomer that has read less may miss
+ * names, and says nothing of them until then. */
+static int minima_add_dns(struct joining *j, struct join_answer *answer)
+{
+	struct topic t = { .kind = TOPIC_JOURNAL, .journal = JOURNAL_DNS };
+	struct exporter_row *rows;
+	size_t count;
+	int r = store_exporter_list(j->a->store, &j->arena, j->network.name, NULL, &rows, &count);
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		struct journal_position at = dns_position(j->a->dns, j->network.name, rows[i].id);
+
+		if (!at.epoch || answer->journal_count == MINIMA_MAX)
+			continue;
+		snprintf(t.exporter, sizeof(t.exporter), "%s", rows[i].id);
+		minimum_put(j, &t, at, answer);
+	}
+	return r;
+}
+
 static int answer_joined(struct joining *j, const struct topic *t, const char *rid, struct buf *out)
 {
-	struct journal_minimum journals[2];
+	struct journal_minimum journals[MINIMA_MAX];
 	struct membership membership;
 	struct buf cert = { 0 };
 	struct join_answer answer = {
@@ -309,6 +354,34 @@ static int answer_joined(struct joining *j, const struct topic *t, const char *r
 		member_membership(&j->arena, &j->network, &j->member, &membership);
 		minimum_add(j, JOURNAL_PEERS, &answer);
 		minimum_add(j, JOURNAL_GATEWAYS, &answer);
+		r = minima_add_dns(j, &answer);
+	}
+	if (r == 0)
+		answer_sign(j, &answer, t, rid, out);
+	buf_done(&cert);
+	return r;
+}
+
+static int answer_exporter(struct joining *j, const struct topic *t, const char *rid,
+			   struct buf *out)
+{
+	const struct exporter_row *e = &j->exporter.row;
+	struct join_exporter exporter = { .network = e->network,
+					  .site = e->site,
+					  .generation = e->generation };
+	struct journal_minimum journals[1];
+	struct buf cert = { 0 };
+	struct join_answer answer = { .site = e->site,
+				      .exporter = &exporter,
+				      .journals = journals };
+	int r = exporter_certificate(j->a, j->node_id, j->request->csr, &cert, &j->why);
+
+	/* As with nodes: last. */
+	if (r == 0)
+		r = exporter_join_publish(j->a, &j->arena, &j->exporter, &j->why);
+	if (r == 0) {
+		answer.certificate = arena_strdup(&j->arena, buf_cstr(&cert));
+		minimum_add(j, JOURNAL_GATEWAYS, &answer);
 		answer_sign(j, &answer, t, rid, out);
 	}
 	buf_done(&cert);
@@ -318,6 +391,8 @@ static int answer_joined(struct joining *j, const struct topic *t, const char *r
 /* The identical request: the identical answer, as long as what it made lasts. */
 static int repeated(struct joining *j, bool *ret, struct buf *out)
 {
+	const uint8_t *made_by = NULL; /* the request of what there is now */
+	struct exporter_row e;
 	struct member_row m;
 	struct join_row row;
 	int r = store_join_get(j->a->store, &j->arena, j->hash, &row);
@@ -326,12 +401,39 @@ static int repeated(struct joining *j, bool *ret, struct buf *out)
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	r = store_member_get(j->a->store, &j->arena, row.network, row.node, &m);
-	if (r == -ENOENT || (r == 0 && memcmp(m.request, j->hash, HASH_LEN) != 0))
+	if (r == 0) {
+		made_by = m.request;
+	} else if (r == -ENOENT) {
+		r = store_exporter_get(j->a->store, &j->arena, row.network, row.node, &e);
+		made_by = e.request;
+	}
+	if (r == -ENOENT || (r == 0 && memcmp(made_by, j->hash, HASH_LEN) != 0))
 		return refuse(&j->why, 403, "ended",
 			      "what this request made has ended; join again with a new request");
 	if (r == 0)
 		buf_str(out, row.answer);
 	return r;
+}
+
+static int decide_node(struct joining *j, const struct topic *t, const char *rid, struct buf *out)
+{
+	int r;
+
+	if ((r = check_identity(j)) < 0 || (r = check_use(j)) < 0 || (r = check_site(j)) < 0 ||
+	    (r = check_wireguard_key(j)) < 0 ||
+	    (r = holders_admit(j->a, &j->arena, &j->token, j->node_id, &j->why)) < 0 ||
+	    (r = allocate(j)) < 0 || (r = store_membership(j)) < 0)
+		return r;
+	return answer_joined(j, t, rid, out);
+}
+
+static int decide_exporter(struct joining *j, const struct topic *t, const char *rid,
+			   struct buf *out)
+{
+	int r = exporter_join(j->a, &j->arena, j->request, j->hash, &j->token, &j->exporter,
+			      &j->why);
+
+	return r < 0 ? r : answer_exporter(j, t, rid, out);
 }
 
 static int decide(struct joining *j, const struct topic *t, const char *rid, struct buf *out)
@@ -344,16 +446,32 @@ static int decide(struct joining *j, const struct topic *t, const char *rid, str
 	};
 	int r;
 
-	if ((r = check_token(j)) < 0 || (r = check_nonce(j)) < 0 || (r = check_identity(j)) < 0 ||
-	    (r = check_use(j)) < 0 || (r = check_site(j)) < 0 || (r = check_wireguard_key(j)) < 0 ||
-	    (r = allocate(j)) < 0 || (r = store_membership(j)) < 0 ||
-	    (r = answer_joined(j, t, rid, out)) < 0)
+	if ((r = check_token(j)) < 0 || (r = check_nonce(j)) < 0)
+		return r;
+	r = j->token.role == ROLE_EXPORTER ? decide_exporter(j, t, rid, out) :
+					     decide_node(j, t, rid, out);
+	if (r < 0)
 		return r;
 	memcpy(row.request, j->hash, HASH_LEN);
 	memcpy(row.nonce, j->request->nonce, sizeof(row.nonce));
 	row.network = j->token.network;
 	row.answer = out->data;
 	return store_join_put(j->a->store, &row);
+}
+
+/* It is stored. */
+static void joined(struct joining *j)
+{
+	const struct exporter_row *e = &j->exporter.row;
+
+	if (j->token.role != ROLE_EXPORTER) {
+		log_info("joined", "network=%s node=%s name=%s token=%s", j->network.name,
+			 j->node_id, j->member.name, j->token.id);
+		return;
+	}
+	log_info("exporter-joined", "network=%s site=%s exporter=%s generation=%llu token=%s",
+		 e->network, e->site, e->id, (unsigned long long)e->generation, e->token);
+	dns_update(j->a->dns);
 }
 
 int join_decide(struct authority *a, const struct join_request *request, const void *document,
@@ -374,8 +492,7 @@ int join_decide(struct authority *a, const struct join_request *request, const v
 		r = decide(&j, topic, rid, ret_answer);
 	r = authority_end(a, r, &j.why);
 	if (r == 0 && !known)
-		log_info("joined", "network=%s node=%s name=%s token=%s", j.network.name, j.node_id,
-			 j.member.name, j.token.id);
+		joined(&j);
 	if (r < 0) {
 		buf_clear(ret_answer);
 		answer_refuse(&j, topic, rid, ret_answer);

@@ -25,17 +25,15 @@ void member_settings_body(const struct network *n, struct buf *out)
 	json_encode(out, settings_fields, &s);
 }
 
-void member_peer_body(const struct network *n, const struct member_row *m,
-		      const struct node_row *node, struct buf *out)
+void member_peer(struct arena *arena, const struct network *n, const struct member_row *m,
+		 const struct node_row *node, struct peer *ret)
 {
-	struct peer_key key;
-	struct addr addresses[2];
-	struct peer p = {
+	*ret = (struct peer){
 		.name = m->name,
 		.role = m->role,
-		.keys = &key,
+		.keys = arena_array(arena, 1, sizeof(*ret->keys)),
 		.key_count = 1,
-		.addresses = addresses,
+		.addresses = arena_array(arena, n->range_count, sizeof(*ret->addresses)),
 		.address_count = n->range_count,
 		.tags = m->tags,
 		.tag_count = m->tag_count,
@@ -44,12 +42,21 @@ void member_peer_body(const struct network *n, const struct member_row *m,
 		.endpoint_count = m->endpoint_count,
 		.ep_seq = m->ep_seq,
 	};
-
-	memcpy(key.key, m->wireguard_key, KEY_LEN);
-	memcpy(p.identity_key, node->identity_key, KEY_LEN);
+	memcpy(ret->keys[0].key, m->wireguard_key, KEY_LEN);
+	memcpy(ret->identity_key, node->identity_key, KEY_LEN);
 	for (size_t i = 0; i < n->range_count; i++)
-		addresses[i] = host_address(n, i, m->host).addr;
+		ret->addresses[i] = host_address(n, i, m->host).addr;
+}
+
+void member_peer_body(const struct network *n, const struct member_row *m,
+		      const struct node_row *node, struct buf *out)
+{
+	struct arena arena = { 0 };
+	struct peer p;
+
+	member_peer(&arena, n, m, node, &p);
 	json_encode(out, peer_fields, &p);
+	arena_done(&arena);
 }
 
 void member_membership(struct arena *arena, const struct network *n, const struct member_row *m,
@@ -126,18 +133,21 @@ int member_config_publish(struct authority *a, const char *node_id)
 	return r;
 }
 
-/* Members that are published but are in no row any more. */
-static int reconcile_gone(struct authority *a, struct arena *arena, const struct network *n)
+/* ---- what the rows say, and the writers do not have ---- */
+
+/* The published names that `is_known` denies (-ENOENT) are deleted. */
+static int reconcile_gone(struct authority *a, struct arena *arena, const char *network,
+			  enum journal_kind kind,
+			  int (*is_known)(struct authority *a, struct arena *arena,
+					  const char *network, const char *name))
 {
-	struct member_row member;
 	struct ended_row ended;
 	char **gone = NULL;
 	size_t count = 0, cap = 0;
 	int r = 0;
 
-	for (const char *name = NULL;
-	     (name = publisher_next(a->publisher, n->name, JOURNAL_PEERS, name));) {
-		if (store_member_get(a->store, arena, n->name, name, &member) != -ENOENT)
+	for (const char *name = NULL; (name = publisher_next(a->publisher, network, kind, name));) {
+		if (is_known(a, arena, network, name) != -ENOENT)
 			continue;
 		if (count == cap) {
 			cap = cap ? 2 * cap : 16;
@@ -146,16 +156,26 @@ static int reconcile_gone(struct authority *a, struct arena *arena, const struct
 		gone[count++] = arena_strdup(arena, name);
 	}
 	for (size_t i = 0; r == 0 && i < count; i++) {
-		r = store_ended_get(a->store, arena, n->name, gone[i], &ended);
+		const char *slash = strrchr(gone[i], '/');
+
+		r = store_ended_get(a->store, arena, network, slash ? slash + 1 : gone[i], &ended);
 		if (r == 0 || r == -ENOENT)
-			r = publisher_del(a->publisher, n->name, JOURNAL_PEERS, gone[i],
+			r = publisher_del(a->publisher, network, kind, gone[i],
 					  r == 0 ? ended.why : WHY_GONE);
 	}
 	free(gone);
 	return r;
 }
 
-static int reconcile_members(struct authority *a, struct arena *arena, const struct network *n)
+static int peer_is_known(struct authority *a, struct arena *arena, const char *network,
+			 const char *name)
+{
+	struct member_row member;
+
+	return store_member_get(a->store, arena, network, name, &member);
+}
+
+static int reconcile_peers(struct authority *a, struct arena *arena, const struct network *n)
 {
 	struct member_row *members;
 	size_t count;
@@ -173,25 +193,73 @@ static int reconcile_members(struct authority *a, struct arena *arena, const str
 		}
 		buf_done(&body);
 	}
-	return r < 0 ? r : reconcile_gone(a, arena, n);
+	return r < 0 ? r : reconcile_gone(a, arena, n->name, JOURNAL_PEERS, peer_is_known);
+}
+
+static int gateway_is_known(struct authority *a, struct arena *arena, const char *network,
+			    const char *name)
+{
+	struct exporter_row exporter;
+	struct gateway_row gateway;
+	struct name_row added;
+	const char *slash = strchr(name, '/');
+	size_t n = slash ? (size_t)(slash - name) : 0;
+
+	if (n == strlen("gateway") && strncmp(name, "gateway", n) == 0)
+		return store_gateway_get(a->store, arena, slash + 1, &gateway);
+	if (n == strlen("exporter") && strncmp(name, "exporter", n) == 0)
+		return store_exporter_get(a->store, arena, network, slash + 1, &exporter);
+	if (n == strlen("name") && strncmp(name, "name", n) == 0)
+		return store_name_get(a->store, arena, network, slash + 1, &added);
+	return 0;
+}
+
+static int reconcile_settings(struct authority *a, const struct network *n)
+{
+	struct buf settings = { 0 };
+	int r;
+
+	member_settings_body(n, &settings);
+	r = publisher_put(a->publisher, n->name, JOURNAL_GATEWAYS, "settings", buf_cstr(&settings));
+	buf_done(&settings);
+	return r;
+}
+
+static int reconcile_gateways(struct authority *a, struct arena *arena, const struct network *n)
+{
+	struct exporter_row *exporters;
+	struct gateway_row *gateways;
+	struct refusal_reason why;
+	struct name_row *names;
+	size_t count = 0;
+	int r = reconcile_settings(a, n);
+
+	if (r == 0)
+		r = store_gateway_list(a->store, arena, n->name, &gateways, &count);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = gateway_publish(a, arena, &gateways[i]);
+	if (r == 0)
+		r = store_exporter_list(a->store, arena, n->name, NULL, &exporters, &count);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = exporter_publish(a, arena, &exporters[i], &why);
+	if (r == 0)
+		r = store_name_list(a->store, arena, n->name, &names, &count);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = name_publish(a, &names[i]);
+	return r < 0 ? r : reconcile_gone(a, arena, n->name, JOURNAL_GATEWAYS, gateway_is_known);
 }
 
 int member_reconcile(struct authority *a)
 {
 	struct arena arena = { 0 };
 	struct network *networks;
-	size_t count;
+	size_t count = 0;
 	int r = store_network_list(a->store, &arena, &networks, &count);
 
 	for (size_t i = 0; r == 0 && i < count; i++) {
-		struct buf settings = { 0 };
-
-		member_settings_body(&networks[i], &settings);
-		r = publisher_put(a->publisher, networks[i].name, JOURNAL_GATEWAYS, "settings",
-				  buf_cstr(&settings));
-		buf_done(&settings);
+		r = reconcile_gateways(a, &arena, &networks[i]);
 		if (r == 0)
-			r = reconcile_members(a, &arena, &networks[i]);
+			r = reconcile_peers(a, &arena, &networks[i]);
 	}
 	arena_done(&arena);
 	publisher_flush(a->publisher);

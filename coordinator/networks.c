@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "coordinator/authority.h"
+#include "coordinator/dns.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/text.h"
@@ -68,6 +69,8 @@ static int ranges_check(struct authority *a, struct arena *arena, const struct a
 					      prefix_format(&others[i].ranges[j], theirs),
 					      others[i].name);
 			}
+	for (size_t i = 0; r == 0 && i < wish->range_count; i++)
+		r = gateway_network_check(a, arena, &wish->ranges[i], why);
 	return r;
 }
 
@@ -133,18 +136,16 @@ int network_create(struct authority *a, const struct api_network *wish, struct r
 	return authority_end(a, r, why);
 }
 
-static int network_unknown(struct refusal_reason *why, const char *name)
-{
-	return refuse(why, 404, "unknown_network",
-		      "there is no network %s; `warren network list` shows those there are", name);
-}
-
-static int network_find(struct authority *a, struct arena *arena, const char *name,
-			struct network *ret, struct refusal_reason *why)
+int network_find(struct authority *a, struct arena *arena, const char *name, struct network *ret,
+		 struct refusal_reason *why)
 {
 	int r = store_network_get(a->store, arena, name, ret);
 
-	return r == -ENOENT ? network_unknown(why, name) : r;
+	if (r == -ENOENT)
+		return refuse(why, 404, "unknown_network",
+			      "there is no network %s; `warren network list` shows those there are",
+			      name);
+	return r;
 }
 
 int network_set(struct authority *a, const struct api_network *wish, struct refusal_reason *why)
@@ -192,11 +193,16 @@ int network_delete(struct authority *a, const char *name, struct refusal_reason 
 			   name, count, count == 1 ? "" : "s", members[0].name,
 			   count > 1 ? ", ..." : "", count == 1 ? "it" : "them");
 	if (r == 0)
+		r = gateway_network_end(a, &arena, name, why);
+	if (r == 0)
 		r = publisher_network_del(a->publisher, name);
 	if (r == 0)
 		r = store_network_delete(a->store, name);
 	arena_done(&arena);
-	return authority_end(a, r, why);
+	r = authority_end(a, r, why);
+	if (r == 0)
+		dns_update(a->dns);
+	return r;
 }
 
 int network_release(struct authority *a, const char *name, uint64_t *ret_released,

@@ -119,7 +119,7 @@ static int member_publish(struct authority *a, struct arena *arena, const struct
 				  buf_cstr(&body));
 	}
 	buf_done(&body);
-	return r;
+	return r < 0 ? r : gateway_member_changed(a, arena, m);
 }
 
 static int member_rename(struct authority *a, struct arena *arena, struct member_row *m,
@@ -131,7 +131,8 @@ static int member_rename(struct authority *a, struct arena *arena, struct member
 	text_make_label(wish, label);
 	if (r == 0 && strcmp(name, label) != 0)
 		return refuse(why, 409, "name_taken",
-			      "network %s has another node named %s; choose another name",
+			      "network %s has another node, or an added name, %s; choose another"
+			      " name",
 			      m->network, label);
 	if (r < 0)
 		return r;
@@ -168,7 +169,8 @@ static void clear_topic(struct authority *a, enum topic_kind kind, const char *n
 	publisher_clear(a->publisher, &t);
 }
 
-static int member_end(struct authority *a, const struct member_row *m, enum journal_why reason)
+static int member_end(struct authority *a, struct arena *arena, const struct member_row *m,
+		      enum journal_why reason)
 {
 	struct ended_row ended = {
 		.network = m->network,
@@ -188,6 +190,8 @@ static int member_end(struct authority *a, const struct member_row *m, enum jour
 		r = store_host_free(a->store, m->network, m->host, ended.at);
 	if (r == 0)
 		r = publisher_del(a->publisher, m->network, JOURNAL_PEERS, m->node, reason);
+	if (r == 0)
+		r = gateway_member_ended(a, arena, m);
 	if (r == 0)
 		clear_topic(a, TOPIC_EP, m->network, m->node);
 	return r;
@@ -219,7 +223,7 @@ int node_remove(struct authority *a, const char *node, struct refusal_reason *wh
 		return r;
 	r = members_of(a, &arena, node, &members, &count, why);
 	for (size_t i = 0; r == 0 && i < count; i++)
-		r = member_end(a, &members[i], WHY_REMOVED);
+		r = member_end(a, &arena, &members[i], WHY_REMOVED);
 	if (r == 0)
 		r = node_after_end(a, &arena, members[0].node);
 	arena_done(&arena);
@@ -239,11 +243,18 @@ int node_leave(struct authority *a, const char *node_id, const char *network,
 	if (r == -ENOENT)
 		r = refuse(why, 404, "not_a_member", "this node is not in network %s", network);
 	if (r == 0)
-		r = member_end(a, &m, WHY_LEFT);
+		r = member_end(a, &arena, &m, WHY_LEFT);
 	if (r == 0)
 		r = node_after_end(a, &arena, node_id);
 	arena_done(&arena);
 	return authority_end(a, r, why);
+}
+
+int node_replace(struct authority *a, struct arena *arena, const struct member_row *m)
+{
+	int r = member_end(a, arena, m, WHY_REPLACED);
+
+	return r < 0 ? r : node_after_end(a, arena, m->node);
 }
 
 int node_seen(struct authority *a, const char *node_id, const struct node_state *state)
@@ -284,7 +295,7 @@ int node_forget(struct authority *a, int64_t seconds)
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		log_info("node-forgotten", "network=%s node=%s name=%s", members[i].network,
 			 members[i].node, members[i].name);
-		r = member_end(a, &members[i], WHY_SILENT);
+		r = member_end(a, &arena, &members[i], WHY_SILENT);
 		if (r == 0)
 			r = node_after_end(a, &arena, members[i].node);
 	}

@@ -157,6 +157,20 @@ int outlet_del(struct outlet *o, const char *name, enum journal_why why)
 	return outlet_change(o, name, NULL, why);
 }
 
+const char *outlet_latest(const struct outlet *o, const char *name)
+{
+	for (size_t i = o->op_count; i-- > 0;)
+		if (strcmp(o->ops[i].name, name) == 0)
+			return o->ops[i].body;
+	return writer_get(o->writer, name);
+}
+
+int outlet_commit(struct outlet *o)
+{
+	o->dirty = true;
+	return writer_commit(o->writer, loop_now(o->publisher->loop));
+}
+
 int outlet_release(struct outlet *o)
 {
 	o->dirty = true;

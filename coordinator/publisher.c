@@ -294,6 +294,13 @@ int publisher_del(struct publisher *p, const char *network, enum journal_kind ki
 	return o ? outlet_del(o, name, why) : -ENOENT;
 }
 
+int publisher_commit(struct publisher *p, const char *network, enum journal_kind kind)
+{
+	struct outlet *o = find_outlet(p, network, kind);
+
+	return o ? outlet_commit(o) : -ENOENT;
+}
+
 int publisher_release(struct publisher *p, const char *network)
 {
 	int r = 0;
@@ -312,6 +319,14 @@ const char *publisher_get(struct publisher *p, const char *network, enum journal
 	struct outlet *o = find_outlet(p, network, kind);
 
 	return o ? writer_get(o->writer, name) : NULL;
+}
+
+const char *publisher_latest(struct publisher *p, const char *network, enum journal_kind kind,
+			     const char *name)
+{
+	struct outlet *o = find_outlet(p, network, kind);
+
+	return o ? outlet_latest(o, name) : NULL;
 }
 
 const char *publisher_next(struct publisher *p, const char *network, enum journal_kind kind,

@@ -42,11 +42,16 @@ int publisher_put(struct publisher *p, const char *network, enum journal_kind ki
 		  const char *name, const char *body);
 int publisher_del(struct publisher *p, const char *network, enum journal_kind kind,
 		  const char *name, enum journal_why why);
+/* What waits for the window is done now, so that publisher_position has it. */
+int publisher_commit(struct publisher *p, const char *network, enum journal_kind kind);
 /* Ends all orphans of the network's journals. */
 int publisher_release(struct publisher *p, const char *network);
 /* The member as published now; NULL. */
 const char *publisher_get(struct publisher *p, const char *network, enum journal_kind kind,
 			  const char *name);
+/* The member as it will be: also what waits for a window, and what the open transaction did. */
+const char *publisher_latest(struct publisher *p, const char *network, enum journal_kind kind,
+			     const char *name);
 /* Walk over the published members' names: NULL first; NULL at the end. */
 const char *publisher_next(struct publisher *p, const char *network, enum journal_kind kind,
 			   const char *name);

@@ -107,6 +107,8 @@ void outlet_done(struct outlet *o);
 int outlet_begin(struct outlet *o, uint64_t seen);
 int outlet_put(struct outlet *o, const char *name, const char *body);
 int outlet_del(struct outlet *o, const char *name, enum journal_why why);
+const char *outlet_latest(const struct outlet *o, const char *name);
+int outlet_commit(struct outlet *o);
 int outlet_release(struct outlet *o);
 void outlet_tick(struct outlet *o);
 /* The transaction was committed; sends unless held. */

@@ -76,8 +76,11 @@ static void renew(struct session *s, const char *node, const struct node_request
 {
 	struct refusal_reason why;
 	struct buf pem = { 0 };
+	int r = exporter_is_known(s->authority, NULL, node) ?
+			exporter_certificate(s->authority, node, request->csr, &pem, &why) :
+			node_certificate(s->authority, node, request->csr, &pem, &why);
 
-	if (node_certificate(s->authority, node, request->csr, &pem, &why) < 0) {
+	if (r < 0) {
 		respond(s, node, request->rid, NULL, &why);
 	} else {
 		log_info("renewed", "node=%s", node);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coordinator/holders.h"
 #include "coordinator/session_private.h"
 #include "lib/clock.h"
 #include "lib/crypto.h"
@@ -58,6 +59,18 @@ static const struct verify_key *find_node(struct session *s, const char *id, str
 	return ready_key(s, id, node.identity_key);
 }
 
+/* An exporter signs in the networks that it has a grant of. Its key is kept where those of nodes are. */
+static const struct verify_key *find_exporter(struct session *s, const struct signers *who,
+					      const char *id, struct arena *arena)
+{
+	struct exporter_row row;
+
+	if (strcmp(id, who->id) != 0 ||
+	    store_exporter_get(s->authority->store, arena, who->network, id, &row) < 0)
+		return NULL;
+	return find_node(s, id, arena);
+}
+
 /* Any token that was ever made and whose network lasts: a revoked or used one is answered with a
  * signed refusal. */
 static const struct verify_key *find_token(struct session *s, const char *id, struct arena *arena)
@@ -77,14 +90,23 @@ static const struct verify_key *find_key(void *owner, const struct signers *who,
 	struct arena arena = { 0 };
 
 	(void)index;
-	if (who->class == SIGNER_NODE || who->class == SIGNER_JOINER) {
-		found = who->class == SIGNER_NODE ? find_node(s, key, &arena) :
-						    find_token(s, key, &arena);
-		*ret_known = found != NULL;
-		arena_done(&arena);
-		return found;
+	switch (who->class) {
+	case SIGNER_NODE:
+		found = find_node(s, key, &arena);
+		break;
+	case SIGNER_EXPORTER:
+		found = find_exporter(s, who, key, &arena);
+		break;
+	case SIGNER_JOINER:
+		found = find_token(s, key, &arena);
+		break;
+	case SIGNER_ROOT:
+	case SIGNER_COORDINATOR:
+		return trust_find(s->authority->keys->trust, who, key, ret_known);
 	}
-	return trust_find(s->authority->keys->trust, who, key, ret_known);
+	*ret_known = found != NULL;
+	arena_done(&arena);
+	return found;
 }
 
 /* ---- presence ---- */
@@ -185,6 +207,7 @@ static void connected(void *owner)
 	state_publish(s, state);
 	free(state);
 	publisher_connected(s->authority->publisher, s->mqtt);
+	dns_connected(s->dns, s->mqtt);
 	silence_arm(s);
 }
 
@@ -194,6 +217,7 @@ static void disconnected(void *owner, const char *error)
 
 	loop_timer_del(s->loop, &s->silence);
 	publisher_disconnected(s->authority->publisher);
+	dns_disconnected(s->dns);
 	if (log_allowed(&s->limit))
 		log_warn("disconnected", "error=%s", log_quote(error));
 }
@@ -226,7 +250,7 @@ static bool clear_leftover(struct session *s, const struct topic *t)
 
 	if (store_member_list(s->authority->store, &arena, *t->network ? t->network : NULL, t->id,
 			      &members, &count) == 0)
-		gone = count == 0;
+		gone = count == 0 && !exporter_is_known(s->authority, NULL, t->id);
 	arena_done(&arena);
 	if (gone) {
 		publisher_clear(s->authority->publisher, t);
@@ -247,6 +271,8 @@ static void take_state(struct session *s, const struct topic *t, const struct mq
 		session_refuse(s, m, refused);
 	else
 		presence_taken(s, t->id, &state);
+	if (!refused)
+		holders_taken(s->authority->holders, t->id, &state, s->authority->now());
 	arena_done(&arena);
 }
 
@@ -317,6 +343,11 @@ static void message(void *owner, const struct mqtt_message *m)
 	}
 	if (publisher_message(s->authority->publisher, &t, m))
 		return;
+	if (dns_message(s->dns, &t, m, &refused)) {
+		if (refused)
+			session_refuse(s, m, refused);
+		return;
+	}
 	if (m->len == 0) { /* cleared */
 		if (t.kind == TOPIC_EP)
 			endpoints_cleared(s, &t);
@@ -362,6 +393,8 @@ struct session *session_new(struct loop *l, struct authority *a)
 	s->silence.fired = silence_fired;
 	endpoints_init(s);
 	presence_init(s);
+	s->dns = a->dns = dns_new(l, a, &s->keyring);
+	a->holders = holders_new();
 	state_topic(s, topic);
 	s->mqtt = mqtt_mosquitto_new(l, &config);
 	mqtt_on_connecting(s->mqtt, connecting);
@@ -379,6 +412,10 @@ void session_free(struct session *s)
 	mqtt_free(s->mqtt);
 	endpoints_done(s);
 	presence_done(s);
+	s->authority->dns = NULL;
+	holders_free(s->authority->holders);
+	s->authority->holders = NULL;
+	dns_free(s->dns);
 	map_free(s->keys, key_free);
 	free(s->will);
 	free(s);

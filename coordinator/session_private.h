@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "coordinator/dns.h"
 #include "coordinator/session.h"
 #include "lib/log.h"
 #include "lib/map.h"
@@ -22,6 +23,7 @@ struct session {
 	char *will; /* of this connection: c/state offline */
 	uint64_t refused[REFUSED_COUNT];
 	struct log_limit limit;
+	struct dns *dns;	   /* also the authority's */
 	struct loop_timer silence; /* while connected */
 	struct map *presence;	   /* newest states by node, not yet stored */
 	struct loop_timer presence_timer;

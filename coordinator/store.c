@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The store: schema, transactions, networks, registers, counters. Members are in store_members.c,
- * tokens and joins in store_joins.c, journals in store_journals.c.
+ * tokens and joins in store_joins.c, gateways, names and exporters in store_gateways.c, journals in
+ * store_journals.c.
  */
 #include "coordinator/store.h"
 
@@ -55,6 +56,18 @@ static const char *const migrations[] = {
 	"CREATE TABLE journal_members (path TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL,"
 	" PRIMARY KEY (path, name)) WITHOUT ROWID;"
 	"CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;",
+
+	"CREATE TABLE gateways (id TEXT PRIMARY KEY, network TEXT NOT NULL, node TEXT, tag TEXT,"
+	" site TEXT, ranges TEXT NOT NULL, nat INTEGER NOT NULL, priority INTEGER NOT NULL)"
+	" WITHOUT ROWID;"
+	"CREATE INDEX gateways_network ON gateways (network);"
+	"CREATE TABLE names (network TEXT NOT NULL, name TEXT NOT NULL, addresses TEXT NOT NULL,"
+	" PRIMARY KEY (network, name)) WITHOUT ROWID;"
+	"CREATE TABLE exporters (network TEXT NOT NULL, id TEXT NOT NULL, site TEXT NOT NULL,"
+	" ranges TEXT NOT NULL, generation INTEGER NOT NULL, token TEXT NOT NULL,"
+	" joined INTEGER NOT NULL, request BLOB NOT NULL, PRIMARY KEY (network, id),"
+	" UNIQUE (network, site));"
+	"CREATE INDEX exporters_id ON exporters (id);",
 };
 
 int store_open(const char *path, struct store **ret)
@@ -258,6 +271,9 @@ int store_network_delete(struct store *s, const char *name)
 	    (r = db_run(s->db, "DELETE FROM freed WHERE network = ?", "s", name)) == 0 &&
 	    (r = db_run(s->db, "DELETE FROM joins WHERE network = ?", "s", name)) == 0 &&
 	    (r = db_run(s->db, "DELETE FROM orphans WHERE network = ?", "s", name)) == 0 &&
+	    (r = db_run(s->db, "DELETE FROM gateways WHERE network = ?", "s", name)) == 0 &&
+	    (r = db_run(s->db, "DELETE FROM names WHERE network = ?", "s", name)) == 0 &&
+	    (r = db_run(s->db, "DELETE FROM exporters WHERE network = ?", "s", name)) == 0 &&
 	    (r = db_run(s->db, "DELETE FROM networks WHERE name = ?", "s", name)) == 0)
 		r = db_changes(s->db) ? 0 : -ENOENT;
 	return store_end(s, r);

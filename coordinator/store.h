@@ -39,7 +39,8 @@ struct network {
 int store_network_put(struct store *s, const struct network *n); /* insert or update by name */
 int store_network_get(struct store *s, struct arena *a, const char *name, struct network *ret);
 int store_network_list(struct store *s, struct arena *a, struct network **ret, size_t *ret_count);
-/* Also its tokens, joins, members, endings, orphans, freed addresses; not its journals. */
+/* Also its tokens, joins, members, endings, orphans, freed addresses, gateways, added names, exporters;
+ * not its journals. */
 int store_network_delete(struct store *s, const char *name);
 
 /* ---- tokens: only the public key is kept */
@@ -140,6 +141,62 @@ int store_host_free(struct store *s, const char *network, uint64_t host, int64_t
 /* The index that was freed longest ago; -ENOENT. store_host_take forgets it. */
 int store_host_oldest(struct store *s, const char *network, uint64_t *ret);
 int store_host_take(struct store *s, const char *network, uint64_t host);
+
+/* ---- gateways, added names, exporters (store_gateways.c) */
+#define GATEWAY_ID_LEN 8
+#define GATEWAY_ID_SIZE (GATEWAY_ID_LEN + 1)
+struct gateway_row {
+	char *id; /* GATEWAY_ID_LEN characters of base32 */
+	char *network;
+	char *node; /* id; NULL: all nodes of `site` with `tag` */
+	char *tag;
+	char *site; /* NULL: its node has none */
+	struct prefix *ranges;
+	size_t range_count;
+	unsigned nat;
+	uint64_t priority;
+};
+int store_gateway_put(struct store *s, const struct gateway_row *g); /* insert or update by id */
+int store_gateway_get(struct store *s, struct arena *a, const char *id, struct gateway_row *ret);
+/* By network, or all (NULL). Sorted by network, site, priority, id. */
+int store_gateway_list(struct store *s, struct arena *a, const char *network,
+		       struct gateway_row **ret, size_t *ret_count);
+int store_gateway_delete(struct store *s, const char *id);
+
+struct name_row {
+	char *network;
+	char *name;
+	struct addr *addresses;
+	size_t address_count;
+};
+int store_name_put(struct store *s, const struct name_row *n); /* -EEXIST */
+int store_name_get(struct store *s, struct arena *a, const char *network, const char *name,
+		   struct name_row *ret);
+int store_name_list(struct store *s, struct arena *a, const char *network, struct name_row **ret,
+		    size_t *ret_count); /* network NULL: all */
+int store_name_delete(struct store *s, const char *network, const char *name); /* -ENOENT */
+
+/* The one exporter of (network, site). Its key, and when it was heard, are in its node_row. */
+struct exporter_row {
+	char *network;
+	char *id;
+	char *site;
+	struct prefix *ranges; /* of its token */
+	size_t range_count;
+	uint64_t generation;
+	char *token; /* id of the one it joined with */
+	int64_t joined;
+	uint8_t request[HASH_LEN]; /* the join request that made it */
+};
+int store_exporter_put(struct store *s, const struct exporter_row *e); /* by network and id */
+int store_exporter_get(struct store *s, struct arena *a, const char *network, const char *id,
+		       struct exporter_row *ret);
+int store_exporter_of_site(struct store *s, struct arena *a, const char *network, const char *site,
+			   struct exporter_row *ret);
+/* By network, by id, or all: NULL is any. Sorted by network, site. */
+int store_exporter_list(struct store *s, struct arena *a, const char *network, const char *id,
+			struct exporter_row **ret, size_t *ret_count);
+int store_exporter_delete(struct store *s, const char *network, const char *id);
 
 /* ---- joins: nonce, use and answer, so that a request is answered the same way again */
 struct join_row {

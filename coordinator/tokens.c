@@ -28,6 +28,29 @@ static int duration_or(const char *text, int64_t without, const char *field, int
 	return 0;
 }
 
+static int node_wish_check(const struct api_token_create *wish, struct refusal_reason *why)
+{
+	if (wish->range_count)
+		return refuse(why, 400, "ranges",
+			      "ranges belong to exporters' tokens; a node's token has none");
+	return 0;
+}
+
+static int exporter_wish_check(struct authority *a, struct arena *arena,
+			       const struct api_token_create *wish, struct refusal_reason *why)
+{
+	int r = 0;
+
+	if (!wish->site)
+		return refuse(why, 400, "site",
+			      "an exporter's token needs --site: the site whose services it names");
+	if (wish->tag_count)
+		return refuse(why, 400, "tags", "tags belong to nodes; an exporter has none");
+	for (size_t i = 0; r == 0 && i < wish->range_count; i++)
+		r = gateway_range_check(a, arena, &wish->ranges[i], why);
+	return r;
+}
+
 static int wish_check(struct authority *a, struct arena *arena, const struct api_token_create *wish,
 		      struct token_row *row, struct refusal_reason *why)
 {
@@ -43,17 +66,16 @@ static int wish_check(struct authority *a, struct arena *arena, const struct api
 			wish->network, wish->network);
 	if (r < 0)
 		return r;
-	if (wish->role != ROLE_NODE)
+	if (wish->role == ROLE_LEAF)
 		return refuse(why, 400, "role",
-			      "role %s: this version admits nodes only; leave --role away",
-			      role_names[wish->role]);
-	if (wish->at_most)
+			      "role leaf: this version admits nodes and exporters only");
+	if (wish->at_most && wish->role == ROLE_EXPORTER)
 		return refuse(why, 400, "at_most",
-			      "at_most: this version has no held memberships; use --uses");
-	if (wish->range_count)
-		return refuse(why, 400, "ranges",
-			      "ranges belong to exporters' tokens; a node's token has none");
-	r = duration_or(wish->expires, DEFAULT_EXPIRES, "expires", &expires, why);
+			      "at_most is for nodes: there is one exporter for a network and site");
+	r = wish->role == ROLE_EXPORTER ? exporter_wish_check(a, arena, wish, why) :
+					  node_wish_check(wish, why);
+	if (r == 0)
+		r = duration_or(wish->expires, DEFAULT_EXPIRES, "expires", &expires, why);
 	if (r == 0)
 		r = duration_or(wish->forget, DEFAULT_FORGET, "forget", &row->forget, why);
 	if (r < 0)
@@ -61,11 +83,14 @@ static int wish_check(struct authority *a, struct arena *arena, const struct api
 	row->network = wish->network;
 	row->role = wish->role;
 	row->uses = wish->uses;
+	row->at_most = wish->at_most;
 	row->created = a->now();
 	row->expires = expires == DURATION_NEVER ? 0 : row->created + expires;
 	row->tags = wish->tags;
 	row->tag_count = wish->tag_count;
 	row->site = wish->site;
+	row->ranges = wish->ranges;
+	row->range_count = wish->range_count;
 	return 0;
 }
 

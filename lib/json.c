@@ -169,6 +169,7 @@ static void explain(const json_error_t *e, struct json_error *err)
 		err->syntax = true;
 		break;
 	}
+	err->at = (size_t)MAX(e->position, 0);
 	snprintf(err->reason, sizeof(err->reason), "%s (at byte %d)", what, e->position);
 }
 

@@ -116,6 +116,7 @@ struct json_field {
 struct json_error {
 	bool duplicate_key; /* the cause "duplicate_key" of the status page */
 	bool syntax;	    /* not JSON at all, or too deep: the cause "json"; else "schema" */
+	size_t at;	    /* with no path: the byte where reading stopped */
 	char path[96];	    /* `peers[3].addresses[0]`; "" for the document */
 	char reason[96];    /* "is not an IP prefix (ADDRESS/LEN)" */
 };

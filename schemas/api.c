@@ -134,6 +134,11 @@ const struct json_field api_join_fields[] = {
 	JSON_END,
 };
 
+const struct json_field api_hold_fields[] = {
+	JSON_FIELD(struct api_hold, network, JSON_STRING),
+	JSON_END,
+};
+
 const struct json_field api_joined_fields[] = {
 	JSON_FIELD(struct api_joined, network, JSON_STRING),
 	JSON_FIELD(struct api_joined, name, JSON_STRING),

@@ -201,6 +201,13 @@ struct api_join {
 };
 extern const struct json_field api_join_fields[];
 
+/* POST /v1/hold: answered when the membership ends: 410 with code `left` or `ended`; 503: the agent is
+ * being stopped; 404: this node is not in the network. */
+struct api_hold {
+	char *network;
+};
+extern const struct json_field api_hold_fields[];
+
 struct api_joined {
 	char *network;
 	char *name;

@@ -73,7 +73,7 @@ const struct json_field join_request_fields[] = {
 	JSON_FIELD(struct join_request, identity_key, JSON_KEY),
 	JSON_FIELD(struct join_request, csr, JSON_STRING, .max = X509_PEM_MAX, .check = text_is_csr,
 		   .what = "a certificate request in PEM"),
-	JSON_FIELD(struct join_request, wireguard_key, JSON_KEY),
+	JSON_FIELD(struct join_request, wireguard_key, JSON_KEY, .optional = true),
 	JSON_FIELD(struct join_request, wished_name, JSON_STRING, .optional = true, .min = 1,
 		   .max = WISHED_MAX),
 	LABEL(struct join_request, site, .optional = true),
@@ -109,6 +109,13 @@ static const struct json_field journal_minimum_fields[] = {
 	JSON_END,
 };
 
+static const struct json_field join_exporter_fields[] = {
+	LABEL(struct join_exporter, network),
+	LABEL(struct join_exporter, site),
+	JSON_FIELD(struct join_exporter, generation, JSON_U64, .min = 1, .max = INT64_MAX),
+	JSON_END,
+};
+
 const struct json_field join_answer_fields[] = {
 	JSON_FIELD(struct join_answer, request, JSON_HASH),
 	JSON_FIELD(struct join_answer, refused, JSON_OBJECT, .optional = true, .pointer = true,
@@ -125,6 +132,7 @@ const struct json_field join_answer_fields[] = {
 		  .max = JOURNALS_MAX, .map = true,
 		  .key_offset = offsetof(struct journal_minimum, path), .check = is_journal_path,
 		  .what = "a journal's path", .fields = journal_minimum_fields),
+	JSON_POINTER(struct join_answer, exporter, join_exporter_fields, .optional = true),
 	JSON_END,
 };
 
@@ -169,6 +177,13 @@ const struct json_field node_response_fields[] = {
 	JSON_END,
 };
 
+static const struct json_field holder_state_fields[] = {
+	JSON_FIELD(struct holder_state, network, JSON_STRING, .check = text_is_label,
+		   .what = "a label"),
+	JSON_FIELD(struct holder_state, gone, JSON_TIME, .optional = true),
+	JSON_END,
+};
+
 const struct json_field node_state_fields[] = {
 	SEQ(struct node_state),
 	JSON_FIELD(struct node_state, instance, JSON_STRING, .check = is_word,
@@ -176,6 +191,8 @@ const struct json_field node_state_fields[] = {
 	JSON_FIELD(struct node_state, online, JSON_BOOL),
 	JSON_FIELD(struct node_state, boot, JSON_STRING, .optional = true, .check = is_word,
 		   .what = "a word of at most 64"),
+	JSON_LIST(struct node_state, holders, holder_count, JSON_OBJECT, .optional = true,
+		  .fields = holder_state_fields, .max = 256),
 	JSON_END,
 };
 
@@ -222,7 +239,7 @@ static enum refusal check_answer(const struct join_answer *a, const char *under,
 		return missing(err, under, "trust");
 	if (!a->certificate)
 		return missing(err, under, "certificate");
-	if (!a->membership_count)
+	if (!a->membership_count && !a->exporter)
 		return missing(err, under, "memberships");
 	return REFUSED_NOT;
 }

@@ -13,10 +13,10 @@
 struct join_request {
 	char *token; /* id */
 	uint8_t identity_key[KEY_LEN];
-	char *csr; /* PEM */
-	uint8_t wireguard_key[KEY_LEN];
-	char *wished_name; /* any text, made a label by the coordinator; NULL: none */
-	char *site;	   /* label; NULL: the token's */
+	char *csr;			/* PEM */
+	uint8_t wireguard_key[KEY_LEN]; /* zeros: none, as an exporter has none */
+	char *wished_name;		/* any text, made a label by the coordinator; NULL: none */
+	char *site;			/* label; NULL: the token's */
 	char **endpoints;
 	size_t endpoint_count;
 	uint8_t nonce[16];
@@ -58,9 +58,14 @@ struct join_answer {
 		uint64_t epoch, ver;
 	} * journals;
 	size_t journal_count;
+	struct join_exporter { /* role exporter: instead of a membership */
+		char *network;
+		char *site;
+		uint64_t generation;
+	} * exporter;
 };
 extern const struct json_field join_answer_fields[];
-/* By the table, and: either `refused`, or trust, certificate and a membership. */
+/* By the table, and: either `refused`, or trust, certificate and a membership or `exporter`. */
 enum refusal join_answer_decode(struct arena *arena, const char *text, size_t len,
 				struct join_answer *ret, struct json_error *err);
 
@@ -106,12 +111,20 @@ extern const struct json_field node_response_fields[];
 enum refusal node_response_decode(struct arena *arena, const char *text, size_t len,
 				  struct node_response *ret, struct json_error *err);
 
+/* One membership that a program holds, or held (`warren join --hold`). */
+struct holder_state {
+	char *network;
+	int64_t gone; /* wall: since then nobody holds it; 0: it is held */
+};
+
 /* u/<node>/state: a register, also the last will (seq with n = 2^20 - 1, online false). */
 struct node_state {
 	uint64_t seq;	/* connection number * 2^20 + n */
 	char *instance; /* random per process */
 	bool online;
 	char *boot;
+	struct holder_state *holders;
+	size_t holder_count;
 };
 extern const struct json_field node_state_fields[];
 

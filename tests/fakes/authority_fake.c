@@ -19,7 +19,9 @@
 #pragma weak publisher_network_del
 #pragma weak publisher_put
 #pragma weak publisher_del
+#pragma weak publisher_commit
 #pragma weak publisher_release
+#pragma weak publisher_latest
 #pragma weak publisher_next
 #pragma weak publisher_position
 #pragma weak publisher_register
@@ -91,9 +93,29 @@ int publisher_del(struct publisher *p, const char *network, enum journal_kind ki
 	return change_add(p, member_key(network, kind, name), NULL, why);
 }
 
+int publisher_commit(struct publisher *p, const char *network, enum journal_kind kind)
+{
+	(void)network;
+	(void)kind;
+	return p->broken;
+}
+
 int publisher_release(struct publisher *p, const char *network)
 {
 	return change_add(p, member_key(network, JOURNAL_PEERS, "released"), NULL, WHY_GONE);
+}
+
+const char *publisher_latest(struct publisher *p, const char *network, enum journal_kind kind,
+			     const char *name)
+{
+	char *key = member_key(network, kind, name);
+	const char *body = map_get(p->members, key);
+
+	for (size_t i = 0; i < p->pending_count; i++)
+		if (strcmp(p->pending[i].key, key) == 0)
+			body = p->pending[i].value;
+	free(key);
+	return body;
 }
 
 const char *publisher_next(struct publisher *p, const char *network, enum journal_kind kind,
@@ -181,13 +203,31 @@ const char *authority_fake_peer(struct authority *a, const char *network, const 
 	return body;
 }
 
-int authority_fake_removed(struct authority *a, const char *network, const char *node)
+const char *authority_fake_gateway(struct authority *a, const char *network, const char *member)
 {
-	char *key = member_key(network, JOURNAL_PEERS, node);
+	char *key = member_key(network, JOURNAL_GATEWAYS, member);
+	const char *body = map_get(a->publisher->members, key);
+
+	free(key);
+	return body;
+}
+
+static int removed(struct authority *a, char *key)
+{
 	const struct change *c = map_get(a->publisher->removed, key);
 
 	free(key);
 	return c ? (int)c->why : -1;
+}
+
+int authority_fake_removed(struct authority *a, const char *network, const char *node)
+{
+	return removed(a, member_key(network, JOURNAL_PEERS, node));
+}
+
+int authority_fake_gateway_removed(struct authority *a, const char *network, const char *member)
+{
+	return removed(a, member_key(network, JOURNAL_GATEWAYS, member));
 }
 
 const char *authority_fake_register(struct authority *a, const char *path)

@@ -18,6 +18,9 @@ void authority_fake_break(struct authority *a, int error);
 const char *authority_fake_peer(struct authority *a, const char *network, const char *node);
 /* Why a member was removed; -1 when it was not. */
 int authority_fake_removed(struct authority *a, const char *network, const char *node);
+/* The same for members of the gateways journal: gateway/<id>, exporter/<id>, name/<name>. */
+const char *authority_fake_gateway(struct authority *a, const char *network, const char *member);
+int authority_fake_gateway_removed(struct authority *a, const char *network, const char *member);
 /* The newest body of a register by path; NULL. */
 const char *authority_fake_register(struct authority *a, const char *path);
 bool authority_fake_cleared(struct authority *a, const char *path);

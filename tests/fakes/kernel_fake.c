@@ -19,7 +19,8 @@ struct kernel {
 	struct host host;
 	struct addr candidates[CANDIDATES];
 	size_t candidate_count;
-	const char *conflict;
+	const char *conflict, *blocked;
+	unsigned long forgotten;
 	struct {
 		int error;
 		unsigned times;
@@ -209,6 +210,14 @@ static int apply_one(struct kernel *k, const struct op *op)
 		apply_nft(&k->host, op);
 		return 0;
 	}
+	if (op->kind == OP_FORWARD_ON || op->kind == OP_FORWARD_OFF) {
+		unsigned *on = &k->host.forwarding, *ours = &k->host.forwarding_ours;
+
+		*on = op->kind == OP_FORWARD_ON ? *on | op->forwarding : *on & ~op->forwarding;
+		*ours = op->kind == OP_FORWARD_ON ? *ours | op->forwarding :
+						    *ours & ~op->forwarding;
+		return 0;
+	}
 	if (op->kind == OP_LINK_ADD)
 		return apply_link_add(&k->host, op);
 	if (!l)
@@ -286,6 +295,8 @@ int kernel_read(struct kernel *k, struct host *ret)
 		copy_device(l, copy);
 	}
 	memcpy(ret->nft_hash, k->host.nft_hash, HASH_HEX_SIZE);
+	ret->forwarding = k->host.forwarding;
+	ret->forwarding_ours = k->host.forwarding_ours;
 	host_sort(ret);
 	return 0;
 }
@@ -356,6 +367,21 @@ int kernel_conflict(struct kernel *k, const struct prefix *prefix, char *ret, si
 	return 1;
 }
 
+int kernel_blocked(struct kernel *k, const struct prefix *prefix, char *ret, size_t size)
+{
+	char text[PREFIX_SIZE];
+
+	if (!k->blocked || strcmp(prefix_format(prefix, text), k->blocked) != 0)
+		return 0;
+	snprintf(ret, size, "%s on eth0", k->blocked);
+	return 1;
+}
+
+void kernel_forget_stale_flows(struct kernel *k)
+{
+	k->forgotten++;
+}
+
 struct host *kernel_fake_host(struct kernel *k)
 {
 	return &k->host;
@@ -370,6 +396,16 @@ void kernel_fake_set_candidates(struct kernel *k, const struct addr *a, size_t c
 void kernel_fake_set_conflict(struct kernel *k, const char *what)
 {
 	k->conflict = what;
+}
+
+void kernel_fake_set_blocked(struct kernel *k, const char *prefix)
+{
+	k->blocked = prefix;
+}
+
+unsigned long kernel_fake_forgotten(const struct kernel *k)
+{
+	return k->forgotten;
 }
 
 void kernel_fake_fail(struct kernel *k, enum op_kind kind, int error, unsigned times)

@@ -16,6 +16,10 @@ struct host *kernel_fake_host(struct kernel *k);
 void kernel_fake_set_candidates(struct kernel *k, const struct addr *a, size_t count);
 /* What kernel_conflict answers for every prefix; NULL: none. Borrowed. */
 void kernel_fake_set_conflict(struct kernel *k, const char *what);
+/* The one prefix that kernel_blocked finds something in the way of; NULL: none. Borrowed. */
+void kernel_fake_set_blocked(struct kernel *k, const char *prefix);
+/* How often stale flows were forgotten. */
+unsigned long kernel_fake_forgotten(const struct kernel *k);
 /* The next `times` ops of this kind fail with `error` (negative). */
 void kernel_fake_fail(struct kernel *k, enum op_kind kind, int error, unsigned times);
 /* Calls `changed` of the configuration, at once. */

@@ -6,9 +6,11 @@
  */
 #pragma once
 
+#include "schemas/gateway.h"
 #include "schemas/join.h"
 #include "schemas/journal.h"
 #include "schemas/member.h"
+#include "schemas/record.h"
 #include "schemas/token.h"
 #include "schemas/trust.h"
 
@@ -24,6 +26,11 @@ union golden_body {
 	struct peer peer;
 	struct settings settings;
 	struct ep ep;
+	struct gateway gateway;
+	struct grant grant;
+	struct added_name added_name;
+	struct record record;
+	struct services_file services_file;
 	struct join_request join_request;
 	struct join_answer join_answer;
 	struct node_config node_config;
@@ -112,6 +119,11 @@ static const struct golden_document golden_documents[] = {
 	{ .name = "peer", .fields = peer_fields },
 	{ .name = "settings", .fields = settings_fields },
 	{ .name = "ep", .fields = ep_fields },
+	{ .name = "gateway", .fields = gateway_fields },
+	{ .name = "grant", .fields = grant_fields },
+	{ .name = "added-name", .fields = added_name_fields },
+	{ .name = "record", .fields = record_fields },
+	{ .name = "services-file", .fields = services_file_fields },
 	{ .name = "join-request", .fields = join_request_fields },
 	{ .name = "join-answer", .decode = golden_join_answer },
 	{ .name = "node-config", .fields = node_config_fields },

@@ -36,6 +36,7 @@
 #	lab_nat SITE ADDRESS N [accept] [random]
 #					router with masquerade; inbound dropped unless
 #					accept; a new port per destination with random
+#	lab_lan N			192.168.N.0/24 without a router, for a second interface
 #	lab_reboot HOST			power cycle
 #	lab_in HOST COMMAND...		run there
 #	lab_spawn HOST NAME COMMAND...	daemon there, output to lab_log HOST NAME
@@ -47,7 +48,8 @@
 #	lab_snapshot HOST FILE		state of the host as text, for diff
 #	lab_ping_start, lab_ping_stop HOST ADDRESS	20 pings/s; the second prints
 #					"sent=N lost=N gap_ms=N" (longest silence)
-#	lab_wait SECONDS COMMAND...	until it is true (1 if never); prints the milliseconds
+#	lab_wait SECONDS COMMAND...	until it is true (1 if never); prints the milliseconds.
+#					LAB_SLOW=N: N times as long, for an emulated machine
 #	lab_now_ms			a clock
 #
 # LAB_PATH is put before PATH in every host. report.sh, sourced below, has the
@@ -358,6 +360,13 @@ lab_host() {
 	[ $# = 0 ] || lab_nic "$host" eth0 "$@"
 }
 
+lab_lan() {
+	ip -n "$(_lab_ns wan)" link add "lan$1" type bridge mcast_snooping 0 || return 1
+	ip netns exec "$(_lab_ns wan)" sh -c "echo 1 >/proc/sys/net/ipv6/conf/lan$1/disable_ipv6"
+	ip -n "$(_lab_ns wan)" link set "lan$1" up || return 1
+	_lab_segment "192.168.$1" "lan$1" 24 "192.168.$1.1"
+}
+
 lab_nat() {
 	local site=$1 wan=$2 n=$3 option policy=drop flags=''
 	shift 3
@@ -368,10 +377,7 @@ lab_nat() {
 		*) lab_fail "lab_nat: what is $option?"; return 1 ;;
 		esac
 	done
-	ip -n "$(_lab_ns wan)" link add "lan$n" type bridge mcast_snooping 0 || return 1
-	ip netns exec "$(_lab_ns wan)" sh -c "echo 1 >/proc/sys/net/ipv6/conf/lan$n/disable_ipv6"
-	ip -n "$(_lab_ns wan)" link set "lan$n" up || return 1
-	_lab_segment "192.168.$n" "lan$n" 24 "192.168.$n.1"
+	lab_lan "$n" || return 1
 	lab_host "$site-nat" "$wan" || return 1
 	lab_nic "$site-nat" lan0 "192.168.$n.1" || return 1
 	cat >"$LAB_DIR/$site-nat/.lab/boot" <<-END
@@ -541,7 +547,7 @@ lab_ping_stop() {
 lab_wait() {
 	local from limit
 	from=$(lab_now_ms)
-	limit=$((from + $1 * 1000))
+	limit=$((from + $1 * 1000 * ${LAB_SLOW:-1}))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		if [ "$(lab_now_ms)" -ge "$limit" ]; then

@@ -33,6 +33,7 @@ TEST_FUNCTIONS=()
 TEST_SETUP=:
 TEST_NAME=
 TEST_OUT=
+TEST_CHECKS=0
 
 test_add() {
 	TEST_NAMES+=("$1")
@@ -87,11 +88,13 @@ _test_failed_saying() {
 }
 
 test_said() {
+	TEST_CHECKS=$((TEST_CHECKS + 1))
 	grep -qEi -e "$2" "$TEST_OUT" || _test_failed_saying "$1" "not said: $2"
 }
 
 test_check() {
 	local what=$1 rc
+	TEST_CHECKS=$((TEST_CHECKS + 1))
 	shift
 	"$@" >"$TEST_OUT" 2>&1
 	rc=$?
@@ -100,12 +103,14 @@ test_check() {
 
 test_refuse() {
 	local what=$1
+	TEST_CHECKS=$((TEST_CHECKS + 1))
 	shift
 	! "$@" >"$TEST_OUT" 2>&1 || _test_failed_saying "$what" "should have failed: $*"
 }
 
 test_exits() {
 	local what=$1 wanted=$2 rc
+	TEST_CHECKS=$((TEST_CHECKS + 1))
 	shift 2
 	"$@" >"$TEST_OUT" 2>&1
 	rc=$?
@@ -113,15 +118,18 @@ test_exits() {
 }
 
 test_equal() {
+	TEST_CHECKS=$((TEST_CHECKS + 1))
 	[ "$2" = "$3" ] || _test_failed "$1: is '$2', should be '$3'"
 }
 
 test_most() {
+	TEST_CHECKS=$((TEST_CHECKS + 1))
 	awk -v a="$2" -v b="$3" 'BEGIN { exit !(a != "" && a + 0 <= b + 0) }' ||
 		_test_failed "$1: is '$2', should be at most $3"
 }
 
 test_least() {
+	TEST_CHECKS=$((TEST_CHECKS + 1))
 	awk -v a="$2" -v b="$3" 'BEGIN { exit !(a != "" && a + 0 >= b + 0) }' ||
 		_test_failed "$1: is '$2', should be at least $3"
 }
@@ -153,7 +161,7 @@ test_main() {
 		printf '%s\n' "${TEST_NAMES[@]}"
 		exit 0
 	fi
-	[ -c /dev/net/tun ] || why="/dev/net/tun is not there"
+	[ -c /dev/net/tun ] || [ -d /sys/module/wireguard ] || why="/dev/net/tun is not there"
 	[ "$(id -u)" = 0 ] || why="needs root"
 	TEST_STATUS=0
 	TEST_OUT=$(mktemp) || exit 1
@@ -174,6 +182,7 @@ test_main() {
 		[ -n "$why" ] || ${TEST_FUNCTIONS[i]}
 		test_end
 	done
+	[ -z "${TEST_COUNT:-}" ] || echo "CHECKS $TEST_CHECKS"
 	rm -f "$TEST_OUT"
 	exit $TEST_STATUS
 }

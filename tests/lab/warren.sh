@@ -84,8 +84,11 @@ warren_coordinator_start() {
 }
 
 warren_hub() {
+	local address
+	address=$(_warren_first_address "$1")
+	[[ $address != *:* ]] || address="[$address]"
 	lab_in "$1" warren-coordinator init --data $WARREN_DATA --broker-dir $WARREN_BROKER_DIR \
-		--broker "mqtts://$(_warren_first_address "$1"):$WARREN_BROKER_PORT" \
+		--broker "mqtts://$address:$WARREN_BROKER_PORT" \
 		>>"$(lab_log "$1" init)" 2>&1 || return 1
 	warren_broker_start "$1" && warren_coordinator_start "$1"
 }

@@ -111,7 +111,7 @@ struct flaw {
 	const char *trust, *certificate, *place;
 	const struct sign_key *signer;
 	uint8_t hash;
-	bool refused;
+	bool refused, exporter;
 	int64_t until;
 };
 
@@ -125,6 +125,7 @@ static enum refusal answer(struct mesh *m, const struct flaw *f, char *why, size
 					 .address_count = 1,
 					 .mtu = 1420,
 					 .port = 51830 };
+	struct join_exporter exporter = { (char[]){ "dc1" }, (char[]){ "dc1" }, 1 };
 	struct refusal_body refused = { (char[]){ "token_used" }, (char[]){ "it is used up" } };
 	const struct sign_key *keys[] = { f->signer ? f->signer : &m->signing };
 	uint8_t hash[HASH_LEN] = { 7 };
@@ -140,6 +141,11 @@ static enum refusal answer(struct mesh *m, const struct flaw *f, char *why, size
 	memcpy(a.request, (uint8_t[HASH_LEN]){ f->hash ? f->hash : 7 }, HASH_LEN);
 	a.trust = (char *)(uintptr_t)(f->trust ? f->trust : m->trust);
 	a.certificate = cert;
+	if (f->exporter)
+		a = (struct join_answer){ .exporter = &exporter,
+					  .trust = a.trust,
+					  .certificate = cert,
+					  .request = { 7 } };
 	if (f->refused)
 		a = (struct join_answer){ .refused = &refused, .trust = a.trust, .request = { 7 } };
 	json_encode(&text, join_answer_fields, &a);
@@ -218,6 +224,10 @@ TEST(each_flaw_has_its_own_sentence)
 	flawed(&m, &(struct flaw){ .certificate = cert }, REFUSED_KEY, "not of the mesh's CA");
 	free(cert);
 	flawed(&m, &(struct flaw){ .until = NOW - 10 }, REFUSED_KEY, "expired");
+	flawed(&m, &(struct flaw){ .exporter = true }, REFUSED_SCHEMA, "which role has the token");
+	m.who.exporter = true;
+	flawed(&m, &(struct flaw){ 0 }, REFUSED_SCHEMA, "which role has the token");
+	flawed(&m, &(struct flaw){ .exporter = true }, REFUSED_KEY, "not this node's");
 	free(trust);
 	sign_key_done(&stranger);
 	end(&m);

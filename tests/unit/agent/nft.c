@@ -20,32 +20,164 @@ TEST(rules_are_none_without_links)
 	CHECK(!nft_rules(&h));
 }
 
-TEST(rules_clamp_and_forward_nothing_new)
+static struct wg_link *add_link(struct host *h, const char *name, const char *addresses)
+{
+	struct wg_link *l = host_add_link(h, name);
+	char copy[128], *save;
+
+	snprintf(copy, sizeof(copy), "%s", addresses);
+	for (char *s = strtok_r(copy, " ", &save); s; s = strtok_r(NULL, " ", &save)) {
+		struct prefix p;
+
+		CHECK_INT(prefix_parse(s, &p), 0);
+		wg_link_add_address(l, &p);
+	}
+	return l;
+}
+
+static void publish(struct wg_link *l, const char *range, bool masquerade)
+{
+	struct prefix p;
+
+	CHECK_INT(prefix_parse(range, &p), 0);
+	wg_link_add_published(l, &p, masquerade);
+}
+
+/* The rules of one chain, without the counting of flows that all links have. */
+static const char *chain(const struct host *h, const char *name)
+{
+	static char out[4096];
+	char head[64], *text = nft_rules(h), *s, *save;
+
+	snprintf(head, sizeof(head), "\tchain %s {\n", name);
+	s = strstr(text, head);
+	CHECK(s);
+	strstr(s, "\n\t}\n")[1] = '\0';
+	*out = '\0';
+	for (s = strtok_r(s + strlen(head), "\n", &save); s; s = strtok_r(NULL, "\n", &save)) {
+		if (strstr(s, "type ") || strstr(s, "ct mark set"))
+			continue;
+		strcat(out, s + 2);
+		strcat(out, "\n");
+	}
+	free(text);
+	return out;
+}
+
+TEST(rules_are_one_table)
 {
 	struct host h = { 0 };
 	char *text;
 
-	host_add_link(&h, "wr-a");
-	host_add_link(&h, "wr-b");
+	add_link(&h, "wr-a", "10.9.0.1/24");
 	text = nft_rules(&h);
-	CHECK_STR(text, "table inet warren {\n"
-			"\tchain clamp {\n"
-			"\t\ttype filter hook forward priority mangle; policy accept;\n"
-			"\t\toifname \"wr-a\" tcp flags syn tcp option maxseg size set rt mtu\n"
-			"\t\tiifname \"wr-a\" tcp flags syn tcp option maxseg size set rt mtu\n"
-			"\t\toifname \"wr-b\" tcp flags syn tcp option maxseg size set rt mtu\n"
-			"\t\tiifname \"wr-b\" tcp flags syn tcp option maxseg size set rt mtu\n"
-			"\t}\n"
-			"\tchain forward {\n"
-			"\t\ttype filter hook forward priority filter; policy accept;\n"
-			"\t\tiifname \"wr-a\" ct state established,related accept\n"
-			"\t\tiifname \"wr-a\" counter drop\n"
-			"\t\tiifname \"wr-b\" ct state established,related accept\n"
-			"\t\tiifname \"wr-b\" counter drop\n"
-			"\t}\n"
-			"}\n");
+	CHECK_STR(text,
+		  "table inet warren {\n"
+		  "\tchain clamp {\n"
+		  "\t\ttype filter hook forward priority mangle; policy accept;\n"
+		  "\t\toifname \"wr-a\" tcp flags syn tcp option maxseg size set rt mtu\n"
+		  "\t\tiifname \"wr-a\" tcp flags syn tcp option maxseg size set rt mtu\n"
+		  "\t}\n"
+		  "\tchain input {\n"
+		  "\t\ttype filter hook input priority filter; policy accept;\n"
+		  "\t\tiifname \"wr-a\" ip daddr { 10.9.0.1 } accept\n"
+		  "\t\tiifname \"wr-a\" ct direction reply accept\n"
+		  "\t\tiifname \"wr-a\" counter drop\n"
+		  "\t}\n"
+		  "\tchain forward {\n"
+		  "\t\ttype filter hook forward priority filter; policy accept;\n"
+		  "\t\toifname \"wr-a\" ct direction original ct status & (confirmed | snat) == "
+		  "confirmed ct mark set ct mark or 0x20000000 counter drop\n"
+		  "\t\toifname \"wr-a\" ct mark set ct mark or 0x10000000\n"
+		  "\t\tiifname \"wr-a\" ct mark set ct mark or 0x10000000\n"
+		  "\t\tiifname \"wr-a\" ct direction reply ct state established,related accept\n"
+		  "\t\tiifname \"wr-a\" counter drop\n"
+		  "\t}\n"
+		  "\tchain post {\n"
+		  "\t\ttype nat hook postrouting priority srcnat + 5; policy accept;\n"
+		  "\t\toifname \"wr-a\" ip saddr != { 10.9.0.1 } masquerade\n"
+		  "\t}\n"
+		  "}\n");
 	free(text);
 	host_done(&h);
+}
+
+TEST(rules_let_in_what_is_published_in_that_network)
+{
+	struct host h = { 0 };
+
+	publish(add_link(&h, "wr-a", "10.9.0.1/24"), "10.42.0.0/16", true);
+	add_link(&h, "wr-b", "10.8.0.1/24");
+	CHECK_STR(chain(&h, "forward"),
+		  "iifname \"wr-a\" ct direction reply ct state established,related accept\n"
+		  "iifname \"wr-a\" ct original ip daddr { 10.42.0.0/16 } accept\n"
+		  "iifname \"wr-a\" counter drop\n"
+		  "iifname \"wr-b\" ct direction reply ct state established,related accept\n"
+		  "iifname \"wr-b\" counter drop\n");
+	CHECK_STR(chain(&h, "input"),
+		  "iifname \"wr-a\" ip daddr { 10.9.0.1, 10.42.0.0/16 } accept\n"
+		  "iifname \"wr-a\" ct direction reply accept\n"
+		  "iifname \"wr-a\" ct original ip daddr { 10.42.0.0/16 } accept\n"
+		  "iifname \"wr-a\" counter drop\n"
+		  "iifname \"wr-b\" ip daddr { 10.8.0.1 } accept\n"
+		  "iifname \"wr-b\" ct direction reply accept\n"
+		  "iifname \"wr-b\" counter drop\n");
+	CHECK_STR(chain(&h, "post"),
+		  "oifname \"wr-a\" ip saddr != { 10.9.0.1 } masquerade\n"
+		  "iifname \"wr-a\" ct original ip daddr { 10.42.0.0/16 } masquerade\n"
+		  "oifname \"wr-b\" ip saddr != { 10.8.0.1 } masquerade\n");
+	host_done(&h);
+}
+
+TEST(rules_masquerade_both_families_and_only_what_wants_it)
+{
+	struct host h = { 0 };
+	struct wg_link *l = add_link(&h, "wr-a", "10.9.0.1/24 fd09::1/64");
+
+	publish(l, "10.42.0.0/16", true);
+	publish(l, "10.43.0.0/16", false);
+	publish(l, "fd42::/48", true);
+	publish(l, "fd43::/48", false);
+	CHECK_STR(chain(&h, "post"),
+		  "oifname \"wr-a\" ip saddr != { 10.9.0.1 } masquerade\n"
+		  "oifname \"wr-a\" ip6 saddr != { fd09::1 } masquerade\n"
+		  "iifname \"wr-a\" ct original ip daddr { 10.42.0.0/16 } masquerade\n"
+		  "iifname \"wr-a\" ct original ip6 daddr { fd42::/48 } masquerade\n");
+	CHECK_STR(chain(&h, "forward"),
+		  "iifname \"wr-a\" ct direction reply ct state established,related accept\n"
+		  "iifname \"wr-a\" ct original ip daddr { 10.42.0.0/16, 10.43.0.0/16 } accept\n"
+		  "iifname \"wr-a\" ct original ip6 daddr { fd42::/48, fd43::/48 } accept\n"
+		  "iifname \"wr-a\" counter drop\n");
+	host_done(&h);
+}
+
+TEST(rules_have_no_sets_that_overlap)
+{
+	struct host h = { 0 };
+	struct wg_link *l = add_link(&h, "wr-a", "10.9.0.1/24");
+
+	publish(l, "10.42.0.0/16", false);
+	publish(l, "10.42.7.0/24", true);
+	publish(l, "10.9.0.0/16", true);
+	publish(l, "10.42.0.0/16", false);
+	CHECK_STR(chain(&h, "input"),
+		  "iifname \"wr-a\" ip daddr { 10.42.0.0/16, 10.9.0.0/16 } accept\n"
+		  "iifname \"wr-a\" ct direction reply accept\n"
+		  "iifname \"wr-a\" ct original ip daddr { 10.42.0.0/16, "
+		  "10.9.0.0/16 } accept\n"
+		  "iifname \"wr-a\" counter drop\n");
+	CHECK_STR(chain(&h, "post"), "oifname \"wr-a\" ip saddr != { 10.9.0.1 } masquerade\n"
+				     "iifname \"wr-a\" ct original ip daddr { 10.42.7.0/24, "
+				     "10.9.0.0/16 } masquerade\n");
+	host_done(&h);
+}
+
+TEST(rules_that_lose_a_line_say_so)
+{
+	CHECK(!nft_loses(NULL, "a\n"));
+	CHECK(!nft_loses("a\nb\n", "b\nc\na\n"));
+	CHECK(nft_loses("a\nb\n", "a\nbb\n"));
+	CHECK(nft_loses("a\n", NULL));
 }
 
 TEST(script_replaces_in_one_transaction)
@@ -99,6 +231,7 @@ TEST(table_is_replaced_and_read_back)
 	struct nl *n = own_namespace();
 	char why[256] = "";
 	struct host h = { 0 };
+	struct wg_link *l;
 	char *text;
 
 	check_read(n, "", 0);
@@ -106,10 +239,13 @@ TEST(table_is_replaced_and_read_back)
 	      "h_0000000000000000000000000000000000000000000000000000000000000000 && "
 	      "nft add table ip warren");
 	check_read(n, "", 0);
-	host_add_link(&h, "wr-a");
+	l = add_link(&h, "wr-a", "10.9.0.1/24 fd09::1/64");
+	publish(l, "10.42.0.0/16", true);
+	publish(l, "10.42.7.0/24", true);
+	publish(l, "fd42::/48", false);
 	text = nft_rules(&h);
 	CHECK_INT(nft_apply(text, HASH, why, sizeof(why)), 0);
-	check_read(n, HASH, 5);
+	check_read(n, HASH, 19);
 	CHECK_INT(nft_apply("table inet warren { chain c { accept; }; }", HASH, why, sizeof(why)),
 		  0);
 	check_read(n, HASH, 2);
@@ -117,7 +253,7 @@ TEST(table_is_replaced_and_read_back)
 	shell("nft flush table inet warren");
 	check_read(n, "", 0);
 	CHECK_INT(nft_apply(text, HASH, why, sizeof(why)), 0);
-	check_read(n, HASH, 5);
+	check_read(n, HASH, 19);
 	CHECK_INT(nft_remove(why, sizeof(why)), 0);
 	check_read(n, "", 0);
 	CHECK_INT(nft_remove(why, sizeof(why)), 0);

@@ -110,6 +110,12 @@ static void check_ours(const struct plan *p, const struct host *d, const struct 
 		case OP_NFT:
 			CHECK(d->nft && strcmp(d->nft_hash, a->nft_hash) != 0);
 			break;
+		case OP_FORWARD_ON:
+			CHECK(d->forwarding & ~a->forwarding & op->forwarding);
+			break;
+		case OP_FORWARD_OFF:
+			CHECK(a->forwarding_ours & ~d->forwarding & op->forwarding);
+			break;
 		case OP_NFT_DEL:
 			CHECK(!d->nft && *a->nft_hash);
 			break;

@@ -33,7 +33,7 @@ TEST(help_names_every_command_in_80_columns)
 		lines += *p == '\n' && p[1] == ' ';
 		CHECK(width <= 80);
 	}
-	CHECK_INT(lines, 17);
+	CHECK_INT(lines, 31);
 	run(&w, "network --help");
 	CHECK_INT(w.exit, 0);
 	CHECK(strstr(buf_cstr(&w.out), "\n  network release NAME  "));
@@ -194,7 +194,7 @@ TEST(token_create_prints_the_token_alone)
 	usage("token create --network a --uses 0",
 	      "warren: --uses: 0 is not a number from 1 to 1000000\n");
 	usage("token create --network a --role king",
-	      "warren: --role: king is no role; leave it away, or use node\n");
+	      "warren: --role: king is no role; leave it away, or use node or exporter\n");
 	usage("token create dc1", "warren: \"dc1\" is too much: warren token create --network NAME "
 				  "[OPTION...]; try --help\n");
 }

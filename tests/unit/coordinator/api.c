@@ -322,4 +322,70 @@ TEST(taken_socket_is_refused)
 	end();
 }
 
+#define GATEWAY                                                                                    \
+	"{\"network\":\"dc1\",\"tag\":\"gw\",\"site\":\"cloud\",\"ranges\":[\"10.44.0.0/16\"]}"
+
+TEST(gateway_create_set_delete)
+{
+	const char *answer;
+	char id[GATEWAY_ID_SIZE], *path, *list;
+
+	begin();
+	CALL("POST", "/v1/networks", DC1, 201);
+	answer = CALL("POST", "/v1/gateways", GATEWAY, 201);
+	CHECK(strstr(answer, "{\"id\":\"") == answer);
+	snprintf(id, sizeof(id), "%s", answer + strlen("{\"id\":\""));
+	CHECK_STR(answer + strlen("{\"id\":\"") + GATEWAY_ID_LEN,
+		  "\",\"network\":\"dc1\",\"site\":\"cloud\",\"nodes\":[],\"tag\":\"gw\","
+		  "\"ranges\":[\"10.44.0.0/16\"],\"as\":[],\"nat\":\"masquerade\","
+		  "\"priority\":100}");
+	list = xasprintf("[%s]", answer);
+	path = xasprintf("/v1/gateways/%s", id);
+	CHECK_STR(CALL("GET", "/v1/gateways?network=dc1", NULL, 200), list);
+	CHECK_STR(CALL("GET", "/v1/gateways?network=dc2", NULL, 200), "[]");
+	/* What is not named stays. */
+	answer = CALL("PATCH", path, "{\"priority\":0}", 200);
+	CHECK(strstr(answer, "[\"10.44.0.0/16\"],\"as\":[],\"nat\":\"masquerade\",\"priority\":0"));
+	answer = CALL("PATCH", path, "{\"nat\":\"none\",\"ranges\":[\"10.45.0.0/16\"]}", 200);
+	CHECK(strstr(answer, "[\"10.45.0.0/16\"],\"as\":[],\"nat\":\"none\",\"priority\":0"));
+	CALL_ERROR("PATCH", path, "{\"ranges\":[\"10.36.50.0/25\"]}", 409, "overlap");
+	CALL_ERROR("PATCH", path, "{\"nat\":\"some\"}", 400, "schema");
+	CHECK(strstr(CALL("GET", path, NULL, 200), "10.45.0.0/16"));
+	CHECK_STR(CALL("DELETE", path, NULL, 204), "");
+	CALL_ERROR("DELETE", path, NULL, 404, "unknown_gateway");
+	CALL_ERROR("GET", path, NULL, 404, "unknown_gateway");
+	CALL_ERROR("POST", "/v1/gateways", "{\"network\":\"dc1\"}", 400, "node");
+	free(path);
+	free(list);
+	end();
+}
+
+#define ORDERS "{\"name\":\"orders-db\",\"network\":\"dc1\",\"addresses\":[\"10.36.50.9\"]}"
+
+TEST(names_and_exporters)
+{
+	begin();
+	CALL("POST", "/v1/networks", DC1, 201);
+	CHECK_STR(CALL("POST", "/v1/names", ORDERS, 201), ORDERS);
+	CHECK_STR(CALL("GET", "/v1/names", NULL, 200), "[" ORDERS "]");
+	CALL_ERROR("POST", "/v1/names", ORDERS, 409, "exists");
+	CALL_ERROR("POST", "/v1/names",
+		   "{\"name\":\"a.b\",\"network\":\"dc1\",\"addresses\":[\"10.36.50.9\"]}", 400,
+		   "schema");
+	CHECK_STR(CALL("GET", "/v1/dns?network=dc1", NULL, 200),
+		  "[{\"name\":\"orders-db.dc1\",\"network\":\"dc1\",\"from\":\"name\","
+		  "\"addresses\":[\"10.36.50.9\"]}]");
+	CALL_ERROR("GET", "/v1/dns?network=dc2", NULL, 404, "unknown_network");
+	/* Two words of the path. */
+	CALL_ERROR("DELETE", "/v1/names/dc1", NULL, 404, "path");
+	CALL_ERROR("DELETE", "/v1/names/dc1/", NULL, 404, "path");
+	CALL_ERROR("DELETE", "/v1/names/dc1/orders-db/x", NULL, 404, "path");
+	CALL_ERROR("DELETE", "/v1/names/orders-db/dc1", NULL, 404, "unknown_name");
+	CHECK_STR(CALL("DELETE", "/v1/names/dc1/orders-db", NULL, 204), "");
+	CHECK_STR(CALL("GET", "/v1/names", NULL, 200), "[]");
+	CHECK_STR(CALL("GET", "/v1/exporters", NULL, 200), "[]");
+	CALL_ERROR("DELETE", "/v1/exporters/aaaaaaaaaaaaaaaa", NULL, 404, "unknown_exporter");
+	end();
+}
+
 TEST_MAIN("api")

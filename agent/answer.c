@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Answers, with libknot's reader and writer of DNS messages. Owns nothing. Any thread.
+ */
+#include "agent/answer.h"
+
+#include <libknot/libknot.h>
+#include <string.h>
+
+#define LABELS_MAX 5 /* of a name that can exist: _port._protocol.service.namespace.network */
+#define ADDITIONAL_MAX 16
+#define SRV_WEIGHT 100
+#define POINTER_SIZE 2 /* of a compressed name */
+
+/* One answer being made. */
+struct reply {
+	struct answer_scratch *scratch;
+	const struct answer_query *q;
+	const struct zone_version *zone;
+	knot_pkt_t *pkt;
+	uint16_t type;
+	const uint8_t *name; /* as asked for, lower case */
+	size_t labels;	     /* all of them, also those beyond LABELS_MAX */
+	const uint8_t *label[LABELS_MAX];
+	char key[ZONE_KEY_SIZE];
+};
+
+/* ---- memory ---- */
+
+static void *take(void *ctx, size_t len)
+{
+	struct answer_scratch *s = ctx;
+	size_t at = (s->used + 15) & ~(size_t)15;
+
+	if (len > sizeof(s->bytes) || at > sizeof(s->bytes) - len)
+		return NULL;
+	s->used = at + len;
+	return s->bytes + at;
+}
+
+static void leave(void *p)
+{
+	(void)p;
+}
+
+/* ---- sets of records ---- */
+
+/* Rdata one behind the other in the scratch. */
+struct set {
+	struct answer_scratch *scratch;
+	knot_rdataset_t rrs;
+};
+
+static void set_begin(struct set *set, struct answer_scratch *s)
+{
+	s->used = (s->used + 15) & ~(size_t)15;
+	*set = (struct set){ .scratch = s };
+	set->rrs.rdata = (knot_rdata_t *)(void *)(s->bytes + s->used);
+}
+
+/* Where `len` bytes of rdata go; NULL: no room. */
+static uint8_t *set_add(struct set *set, uint16_t len)
+{
+	size_t size = knot_rdata_size(len);
+	struct answer_scratch *s = set->scratch;
+	knot_rdata_t *r = (knot_rdata_t *)(void *)(s->bytes + s->used);
+
+	if (size > sizeof(s->bytes) - s->used || set->rrs.count == UINT16_MAX)
+		return NULL;
+	s->used += size;
+	set->rrs.size += (uint32_t)size;
+	set->rrs.count++;
+	r->len = len;
+	r->data[len - (len > 0)] = 0;
+	return r->data;
+}
+
+static void set_add_addresses(struct set *set, const struct addr *list, size_t count, int family)
+{
+	uint16_t len = family == AF_INET ? 4 : 16;
+
+	for (size_t i = 0; i < count; i++) {
+		uint8_t *at = list[i].family == family ? set_add(set, len) : NULL;
+
+		if (at)
+			memcpy(at, list[i].bytes, len);
+	}
+}
+
+/* Puts a set into the section that was begun last. */
+static int put(struct reply *r, const uint8_t *owner, uint16_t type, const struct set *set,
+	       uint16_t flags)
+{
+	union {
+		const uint8_t *from;
+		knot_dname_t *to;
+	} u = { .from = owner };
+	bool ours = owner == r->name;
+	uint16_t rotate = set->rrs.count > 1 ? (uint16_t)(r->q->rotate % set->rrs.count) : 0;
+	knot_rrset_t rr;
+
+	knot_rrset_init(&rr, u.to, type, KNOT_CLASS_IN, ZONE_TTL);
+	rr.rrs = set->rrs;
+	return knot_pkt_put_rotate(r->pkt, ours ? KNOT_COMPR_HINT_QNAME : KNOT_COMPR_HINT_NONE, &rr,
+				   rotate, flags);
+}
+
+/* As many addresses as there is room for, and TC when it is not all. */
+static void put_addresses(struct reply *r, uint16_t type, struct set *set)
+{
+	size_t one = POINTER_SIZE + 10 + (type == KNOT_RRTYPE_A ? 4 : 16);
+	size_t room = (r->pkt->max_size - r->pkt->size - r->pkt->reserved) / one;
+	uint16_t from = 0;
+
+	if (set->rrs.count > room) {
+		knot_wire_set_tc(r->pkt->wire);
+		/* Another part each time. */
+		from = (uint16_t)(r->q->rotate % (set->rrs.count - room + 1));
+		for (uint16_t i = 0; i < from; i++)
+			set->rrs.rdata = knot_rdataset_next(set->rrs.rdata);
+		set->rrs.count = (uint16_t)room;
+		set->rrs.size = (uint32_t)(room * knot_rdata_size(set->rrs.rdata->len));
+	}
+	if (set->rrs.count)
+		put(r, r->name, type, set, 0);
+}
+
+static void put_soa(struct reply *r)
+{
+	struct set set;
+	uint8_t *at;
+
+	set_begin(&set, r->scratch);
+	at = set_add(&set, r->zone->soa_len);
+	if (!at)
+		return;
+	memcpy(at, r->zone->soa, r->zone->soa_len);
+	knot_pkt_begin(r->pkt, KNOT_AUTHORITY);
+	put(r, r->zone->apex, KNOT_RRTYPE_SOA, &set, KNOT_PF_SOAMINTTL);
+}
+
+/* ---- names ---- */
+
+/* Labels of the name, the first ones kept. */
+static void split(struct reply *r)
+{
+	r->labels = 0;
+	for (const uint8_t *at = r->name; *at; at += *at + 1) {
+		if (r->labels < LABELS_MAX)
+			r->label[r->labels] = at;
+		r->labels++;
+	}
+}
+
+/* Is the label this text? */
+static bool is_text(const uint8_t *label, const char *text)
+{
+	size_t len = strlen(text);
+
+	return *label == len && memcmp(label + 1, text, len) == 0;
+}
+
+/* The entry of the labels from `first` to the network's; NULL: none. */
+static const struct zone_entry *entry_of(struct reply *r, size_t first)
+{
+	size_t len = 0;
+
+	for (size_t i = first; i < r->labels - 1; i++) {
+		const uint8_t *l = r->label[i];
+
+		if (memchr(l + 1, '.', *l) || len + *l + 2 > sizeof(r->key))
+			return NULL;
+		if (len)
+			r->key[len++] = '.';
+		memcpy(r->key + len, l + 1, *l);
+		len += *l;
+	}
+	return zone_find(r->zone, r->key, len);
+}
+
+/* `_tcp`, `_udp`, `_sctp`; -1: none. */
+static int protocol_of(const uint8_t *label)
+{
+	static const char *const names[] = { "_tcp", "_udp", "_sctp" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (is_text(label, names[i]))
+			return (int)i;
+	return -1;
+}
+
+/* ---- what a name has ---- */
+
+static void add_record(struct set *set, const struct zone_record *record, int family)
+{
+	set_add_addresses(set, record->addresses, record->address_count, family);
+	for (size_t i = 0; !record->address_count && i < record->endpoint_count; i++)
+		set_add_addresses(set, record->endpoints[i].addresses,
+				  record->endpoints[i].address_count, family);
+}
+
+static void add_entry(struct set *set, const struct zone_entry *e, int family)
+{
+	for (size_t i = 0; i < e->used; i++)
+		add_record(set, e->slots[i].record, family);
+}
+
+static bool is_headless(const struct zone_record *record)
+{
+	return !record->address_count;
+}
+
+/* The endpoints of this hostname below a headless service: 1 when there are any. */
+static int add_endpoints(struct set *set, const struct zone_entry *e, const uint8_t *hostname,
+			 int family)
+{
+	int any = 0;
+
+	for (size_t i = 0; i < e->used; i++) {
+		const struct zone_record *record = e->slots[i].record;
+
+		for (size_t k = 0; is_headless(record) && k < record->endpoint_count; k++) {
+			const struct zone_endpoint *p = &record->endpoints[k];
+
+			if (!is_text(hostname, p->hostname))
+				continue;
+			any = 1;
+			set_add_addresses(set, p->addresses, p->address_count, family);
+		}
+	}
+	return any;
+}
+
+/* What is asked for of the addresses that `add` collects. */
+static void answer_addresses(struct reply *r, const struct zone_entry *e, const uint8_t *hostname)
+{
+	struct set set;
+
+	for (int i = 0; i < 2; i++) {
+		int family = i ? AF_INET6 : AF_INET;
+		uint16_t type = i ? KNOT_RRTYPE_AAAA : KNOT_RRTYPE_A;
+
+		if (r->type != type && r->type != KNOT_RRTYPE_ANY)
+			continue;
+		set_begin(&set, r->scratch);
+		if (hostname)
+			add_endpoints(&set, e, hostname, family);
+		else
+			add_entry(&set, e, family);
+		if (set.rrs.count) {
+			put_addresses(r, type, &set);
+			return;
+		}
+	}
+	put_soa(r);
+}
+
+/* ---- SRV ---- */
+
+/* The names that the targets of an answer have; each is followed by its addresses. */
+struct targets {
+	struct {
+		const uint8_t *name;
+		const struct addr *addresses; /* NULL: those of the entry */
+		size_t count;
+	} list[ADDITIONAL_MAX];
+	size_t count;
+};
+
+static void add_target(struct targets *t, const uint8_t *name, const struct addr *addresses,
+		       size_t count)
+{
+	if (t->count == ARRAY_SIZE(t->list))
+		return;
+	t->list[t->count].name = name;
+	t->list[t->count].addresses = addresses;
+	t->list[t->count++].count = count;
+}
+
+/* One SRV whose target is `hostname` before the service's name, or the service. Returns the target. */
+static const uint8_t *add_srv(struct set *set, uint16_t port, const char *hostname,
+			      const uint8_t *service)
+{
+	size_t host = hostname ? strlen(hostname) + 1 : 0, len = host + knot_dname_size(service);
+	uint8_t *at = len <= ZONE_NAME_MAX ? set_add(set, (uint16_t)(6 + len)) : NULL;
+
+	if (!at)
+		return NULL;
+	knot_wire_write_u16(at, 0);
+	knot_wire_write_u16(at + 2, SRV_WEIGHT);
+	knot_wire_write_u16(at + 4, port);
+	at += 6;
+	if (hostname) {
+		*at = (uint8_t)(host - 1);
+		memcpy(at + 1, hostname, host - 1);
+	}
+	memcpy(at + host, service, len - host);
+	return at;
+}
+
+static bool has_srv(const struct set *set, uint16_t port)
+{
+	const knot_rdata_t *d = set->rrs.rdata;
+
+	for (uint16_t i = 0; i < set->rrs.count; i++) {
+		if (knot_wire_read_u16(d->data + 4) == port)
+			return true;
+		d = (const void *)((const uint8_t *)d + knot_rdata_size(d->len));
+	}
+	return false;
+}
+
+static void add_port(struct set *set, struct targets *targets, const struct zone_record *record,
+		     uint16_t port, const uint8_t *service)
+{
+	if (!is_headless(record)) {
+		/* Two sites that share the name share the target, too. */
+		if (has_srv(set, port))
+			return;
+		service = add_srv(set, port, NULL, service);
+		if (service && !targets->count)
+			add_target(targets, service, NULL, 0);
+		return;
+	}
+	for (size_t i = 0; i < record->endpoint_count; i++) {
+		const struct zone_endpoint *p = &record->endpoints[i];
+		const uint8_t *target = add_srv(set, port, p->hostname, service);
+
+		if (target)
+			add_target(targets, target, p->addresses, p->address_count);
+	}
+}
+
+static void put_targets(struct reply *r, const struct zone_entry *e, const struct targets *t)
+{
+	static const struct {
+		int family;
+		uint16_t type;
+	} kinds[] = { { AF_INET, KNOT_RRTYPE_A }, { AF_INET6, KNOT_RRTYPE_AAAA } };
+	struct set set;
+
+	knot_pkt_begin(r->pkt, KNOT_ADDITIONAL);
+	for (size_t i = 0; i < t->count; i++)
+		for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+			set_begin(&set, r->scratch);
+			if (t->list[i].addresses)
+				set_add_addresses(&set, t->list[i].addresses, t->list[i].count,
+						  kinds[k].family);
+			else
+				add_entry(&set, e, kinds[k].family);
+			if (set.rrs.count)
+				put(r, t->list[i].name, kinds[k].type, &set, KNOT_PF_NOTRUNC);
+		}
+}
+
+/* Ports of the service with this protocol, and this name unless `port` is NULL. With `set` they are
+ * added. Returns how many. */
+static size_t ports_of(const struct reply *r, const struct zone_entry *e, int protocol,
+		       const uint8_t *port, struct set *set, struct targets *targets)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < e->used; i++) {
+		const struct zone_record *record = e->slots[i].record;
+
+		for (size_t k = 0; k < record->port_count; k++) {
+			const struct zone_port *p = &record->ports[k];
+
+			if (p->protocol != protocol ||
+			    (port && (*port < 2 || port[1] != '_' || strlen(p->name) + 1 != *port ||
+				      memcmp(port + 2, p->name, *port - 1U) != 0)))
+				continue;
+			count++;
+			if (set)
+				add_port(set, targets, record, p->port, r->label[2]);
+		}
+	}
+	return count;
+}
+
+/* ---- the cases ---- */
+
+static int no_such_name(struct reply *r)
+{
+	if (!r->zone->complete) {
+		knot_wire_clear_aa(r->pkt->wire);
+		return KNOT_RCODE_SERVFAIL;
+	}
+	put_soa(r);
+	return KNOT_RCODE_NXDOMAIN;
+}
+
+static void no_data(struct reply *r)
+{
+	put_soa(r);
+}
+
+/* The network itself. */
+static void at_apex(struct reply *r)
+{
+	bool soa = r->type == KNOT_RRTYPE_SOA || r->type == KNOT_RRTYPE_ANY;
+	const uint8_t *server = r->zone->server;
+	const struct zone_entry *e;
+	struct targets targets = { 0 };
+	struct set set;
+	uint8_t *at;
+
+	if (!soa && r->type != KNOT_RRTYPE_NS) {
+		no_data(r);
+		return;
+	}
+	set_begin(&set, r->scratch);
+	at = set_add(&set, soa ? r->zone->soa_len : (uint16_t)knot_dname_size(server));
+	if (!at)
+		return;
+	memcpy(at, soa ? r->zone->soa : server, soa ? r->zone->soa_len : knot_dname_size(server));
+	put(r, r->name, soa ? KNOT_RRTYPE_SOA : KNOT_RRTYPE_NS, &set, 0);
+	e = zone_find(r->zone, r->zone->node, strlen(r->zone->node));
+	if (soa || !e || !e->used)
+		return;
+	add_target(&targets, server, NULL, 0);
+	put_targets(r, e, &targets);
+}
+
+/* <hostname>.<service>.<namespace>, or _protocol before a service. */
+static int below_service(struct reply *r)
+{
+	const struct zone_entry *e = entry_of(r, 1);
+	int protocol = protocol_of(r->label[0]);
+	struct set none;
+
+	if (!e)
+		return no_such_name(r);
+	set_begin(&none, r->scratch);
+	if (protocol >= 0 && ports_of(r, e, protocol, NULL, NULL, NULL))
+		no_data(r);
+	else if (add_endpoints(&none, e, r->label[0], AF_UNSPEC))
+		answer_addresses(r, e, r->label[0]);
+	else
+		return no_such_name(r);
+	return KNOT_RCODE_NOERROR;
+}
+
+/* _port._protocol.<service>.<namespace> */
+static int service_port(struct reply *r)
+{
+	int protocol = protocol_of(r->label[1]);
+	const struct zone_entry *e = protocol >= 0 ? entry_of(r, 2) : NULL;
+	struct targets targets = { 0 };
+	struct set set;
+
+	if (!e || !ports_of(r, e, protocol, r->label[0], NULL, NULL))
+		return no_such_name(r);
+	if (r->type != KNOT_RRTYPE_SRV && r->type != KNOT_RRTYPE_ANY) {
+		no_data(r);
+		return KNOT_RCODE_NOERROR;
+	}
+	set_begin(&set, r->scratch);
+	ports_of(r, e, protocol, r->label[0], &set, &targets);
+	if (!set.rrs.count)
+		no_data(r); /* headless, and nobody is ready */
+	else if (put(r, r->name, KNOT_RRTYPE_SRV, &set, 0) == KNOT_EOK)
+		put_targets(r, e, &targets);
+	return KNOT_RCODE_NOERROR;
+}
+
+static int in_zone(struct reply *r)
+{
+	const struct zone_entry *e;
+
+	knot_wire_set_aa(r->pkt->wire);
+	knot_pkt_begin(r->pkt, KNOT_ANSWER);
+	switch (r->labels) {
+	case 1:
+		at_apex(r);
+		return KNOT_RCODE_NOERROR;
+	case 2:
+	case 3:
+		e = entry_of(r, 0);
+		if (!e)
+			return no_such_name(r);
+		answer_addresses(r, e, NULL);
+		return KNOT_RCODE_NOERROR;
+	case 4:
+		return below_service(r);
+	case 5:
+		return service_port(r);
+	default:
+		return no_such_name(r);
+	}
+}
+
+/* Only for askers that may ask here, and only what this node answers for. */
+static int respond(struct reply *r, const struct zone_table *t)
+{
+	const uint8_t *last = NULL;
+	uint16_t class = knot_pkt_qclass(r->pkt);
+
+	split(r);
+	for (const uint8_t *at = r->name; *at; at += *at + 1)
+		last = at;
+	r->zone = last ? zone_table_find(t, (const char *)last + 1, *last) : NULL;
+	if (!r->q->allowed || !r->zone || class != KNOT_CLASS_IN || r->type == KNOT_RRTYPE_AXFR ||
+	    r->type == KNOT_RRTYPE_IXFR ||
+	    (r->q->network && strcmp(r->q->network, r->zone->network) != 0))
+		return KNOT_RCODE_REFUSED;
+	return in_zone(r);
+}
+
+/* An answer of a header alone. */
+static size_t header_only(const uint8_t *query, uint8_t *out, int rcode)
+{
+	memset(out, 0, KNOT_WIRE_HEADER_SIZE);
+	knot_wire_set_id(out, knot_wire_get_id(query));
+	knot_wire_set_qr(out);
+	knot_wire_set_opcode(out, knot_wire_get_opcode(query));
+	knot_wire_set_rcode(out, (short)rcode);
+	return KNOT_WIRE_HEADER_SIZE;
+}
+
+/* An OPT, perhaps a TSIG; what an IXFR has in its authority section. */
+static bool has_good_counts(const uint8_t *query)
+{
+	return knot_wire_get_qdcount(query) == 1 && knot_wire_get_ancount(query) == 0 &&
+	       knot_wire_get_nscount(query) <= 1 && knot_wire_get_arcount(query) <= 2;
+}
+
+static size_t room_of(const struct answer_query *q, const knot_pkt_t *query, size_t size)
+{
+	size_t takes = KNOT_WIRE_MIN_PKTSIZE;
+
+	if (q->tcp)
+		return MIN(size, (size_t)ANSWER_TCP_MAX);
+	if (knot_pkt_has_edns(query))
+		takes = MAX(takes, (size_t)knot_edns_get_payload(query->opt_rr));
+	return MIN(MIN(takes, size), (size_t)ANSWER_UDP_MAX);
+}
+
+/* A message that was parsed. */
+static size_t respond_to(struct reply *r, const struct zone_table *t, const knot_pkt_t *query,
+			 knot_mm_t *mm)
+{
+	bool edns = knot_pkt_has_edns(query);
+	int rcode = KNOT_RCODE_NOERROR;
+	knot_rrset_t opt;
+
+	if (edns) {
+		if (knot_edns_init(&opt, ANSWER_UDP_MAX, 0, KNOT_EDNS_VERSION, mm) != KNOT_EOK)
+			return 0;
+		if (knot_edns_get_version(query->opt_rr) != KNOT_EDNS_VERSION) {
+			rcode = KNOT_RCODE_BADVERS;
+			knot_edns_set_ext_rcode(&opt, KNOT_EDNS_RCODE_HI(KNOT_RCODE_BADVERS));
+		}
+		knot_pkt_reserve(r->pkt, (uint16_t)knot_edns_wire_size(&opt));
+	}
+	if (rcode == KNOT_RCODE_NOERROR)
+		rcode = respond(r, t);
+	knot_wire_set_rcode(r->pkt->wire, (short)KNOT_EDNS_RCODE_LO(rcode));
+	if (edns) {
+		knot_pkt_begin(r->pkt, KNOT_ADDITIONAL);
+		knot_pkt_reclaim(r->pkt, (uint16_t)knot_edns_wire_size(&opt));
+		if (knot_pkt_put(r->pkt, KNOT_COMPR_HINT_NONE, &opt, 0) != KNOT_EOK)
+			return 0;
+	}
+	return r->pkt->size;
+}
+
+size_t answer(struct answer_scratch *s, const struct zone_table *t, const struct answer_query *q,
+	      uint8_t *out, size_t size)
+{
+	knot_mm_t mm = { .ctx = s, .alloc = take, .free = leave };
+	struct reply r = { .scratch = s, .q = q };
+	knot_pkt_t *query;
+
+	s->used = 0;
+	if (q->len < KNOT_WIRE_HEADER_SIZE || q->len > ANSWER_QUERY_MAX ||
+	    size < KNOT_WIRE_MIN_PKTSIZE || knot_wire_get_qr(q->bytes))
+		return 0;
+	if (knot_wire_get_opcode(q->bytes) != KNOT_OPCODE_QUERY)
+		return header_only(q->bytes, out, KNOT_RCODE_NOTIMPL);
+	query = has_good_counts(q->bytes) ? knot_pkt_new(q->bytes, (uint16_t)q->len, &mm) : NULL;
+	if (!query || knot_pkt_parse(query, KNOT_PF_KEEPWIRE | KNOT_PF_NOCANON) != KNOT_EOK)
+		return header_only(q->bytes, out, KNOT_RCODE_FORMERR);
+	r.pkt = knot_pkt_new(out, (uint16_t)room_of(q, query, size), &mm);
+	if (!r.pkt || knot_pkt_init_response(r.pkt, query) != KNOT_EOK)
+		return 0;
+	r.name = knot_pkt_qname(r.pkt);
+	r.type = knot_pkt_qtype(r.pkt);
+	return respond_to(&r, t, query, &mm);
+}

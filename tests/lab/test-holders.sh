@@ -1,0 +1,99 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Held memberships: agent and holder started and killed in every order lose
+# nothing; a place moves when its holder is gone, and only then.
+set -u
+cd "$(dirname "$0")" || exit 1
+. ./lab.sh
+. ./warren.sh
+
+setup() {
+	lab_wan && warren_hub hub && warren_cli hub network create dc1 --range 10.77.0.0/24 &&
+		warren_node n1 dc1 203.0.113.11 &&
+		lab_host a 203.0.113.12 && lab_host b 203.0.113.13 && warren_agent b &&
+		TOKEN=$(warren_token dc1 --at-most 1)
+}
+
+hold() {
+	lab_spawn "$1" holder warren join "$TOKEN" --hold
+}
+
+unhold() {
+	lab_kill "$1" holder "$2" && lab_wait_gone "$1" holder
+}
+
+is_in() {
+	[ "$(warren_status "$1" '.networks | length')" = 1 ] && warren_pings n1 "$(warren_address "$1" dc1)"
+}
+
+is_out() {
+	[ "$(warren_status "$1" '.networks | length')" = 0 ] && [ -z "$(lab_in "$1" wg show interfaces)" ]
+}
+
+said() {
+	grep -q "$2" "$(lab_log "$1" holder)"
+}
+
+# The holder first, then the agent; then each killed while the other goes on.
+any_order() {
+	local address out
+	hold a
+	test_check "it says that it waits" lab_wait 3 said a 'waiting for it'
+	test_check "the agent comes" warren_agent a
+	test_check "joined and reached" lab_wait 10 is_in a || return
+	address=$(warren_address a dc1)
+	lab_ping_start n1 "$address"
+	warren_wireguard a >"$LAB_DIR/wireguard-a"
+	sleep 0.5
+	unhold a KILL
+	sleep 0.5
+	hold a
+	sleep 1
+	lab_kill a agent KILL && lab_wait_gone a agent && warren_agent a
+	sleep 2
+	unhold a TERM
+	lab_kill a agent KILL && lab_wait_gone a agent
+	hold a
+	sleep 1
+	warren_agent a
+	sleep 2
+	warren_kernel_watch a
+	sleep 3
+	test_equal "kernel changes after settling" "$(warren_kernel_changes a)" 0
+	test_equal "WireGuard" "$(warren_wireguard a)" "$(cat "$LAB_DIR/wireguard-a")"
+	out=$(lab_ping_stop n1 "$address")
+	test_equal "pings lost ($out)" "$(sed 's/.*lost=\([0-9]*\).*/\1/' <<<"$out")" 0
+	test_check "the same address" test "$(warren_address a dc1)" = "$address"
+	test_value "$out"
+}
+
+moves() {
+	local ms
+	hold b
+	test_check "b is told that the place is taken" lab_wait 5 said b 'admits at most 1'
+	sleep 6
+	test_check "a has it still" is_in a
+	test_check "b is out" is_out b
+	unhold a KILL
+	ms=$(lab_wait 12 is_in b)
+	test_check "b has it" is_in b
+	test_check "a tears down" lab_wait 5 is_out a
+	hold a
+	test_check "a is told" lab_wait 8 said a 'admits at most 1'
+	test_check "b keeps it" is_in b
+	test_value "moved_ms=$ms"
+}
+
+# Leaving ends the holder, and gives the place.
+left() {
+	test_check "b leaves" warren_cli b leave dc1
+	test_check "its holder ends" lab_wait_gone b holder
+	test_check "a has the place" lab_wait 12 is_in a
+}
+
+test_setup setup
+test_add holders-any-order any_order
+test_add holders-place-moves moves
+test_add holders-leave left
+test_main "$@"
