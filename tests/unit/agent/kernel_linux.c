@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "lib/mem.h"
+#include "agent/forwarding.h"
 #include "tests/fakes/kernel_lab.h"
 
 #define TRANSITIONS 12 /* of any_state_from_any_state */
@@ -362,6 +363,86 @@ IN_NAMESPACES(conflicts_are_routes_that_steal)
 	CHECK_STR(text, "10.42.7.0/24 on no interface");
 	host_done(&d);
 	kernel_free(k);
+}
+
+IN_NAMESPACES(only_what_is_just_this_range_or_on_the_wire_forbids_it)
+{
+	struct kernel *k = open_kernel(NULL);
+	struct prefix lan = prefix("192.168.1.0/24"), part = prefix("192.168.1.128/25"),
+		      wide = prefix("192.168.0.0/16"), far = prefix("10.42.0.0/16");
+	char text[128];
+	struct host d;
+
+	typical(&d);
+	pass(k, &d, 0);
+	shell("ip link add eth0 type veth peer name x0 && ip link set eth0 up && ip link set x0 up && "
+	      "ip addr add 192.168.1.2/24 dev eth0 && ip route add default via 192.168.1.1 && "
+	      "ip route add 10.0.0.0/8 via 192.168.1.1 && ip route add 172.16.0.0/12 via 192.168.1.1");
+	CHECK_INT(kernel_blocked(k, &lan, text, sizeof(text)), 1);
+	CHECK_STR(text, "192.168.1.0/24 on eth0");
+	CHECK_INT(kernel_blocked(k, &part, text, sizeof(text)), 1);
+	CHECK_STR(text, "192.168.1.0/24 on eth0");
+	/* It is told, but the rest can be routed. */
+	CHECK_INT(kernel_blocked(k, &wide, text, sizeof(text)), 0);
+	CHECK_INT(kernel_conflict(k, &wide, text, sizeof(text)), 1);
+	/* Ours, and a wider one through a router. */
+	CHECK_INT(kernel_blocked(k, &far, text, sizeof(text)), 0);
+	far = prefix("172.16.0.0/12");
+	CHECK_INT(kernel_blocked(k, &far, text, sizeof(text)), 1);
+	host_done(&d);
+	kernel_free(k);
+}
+
+static char sysctl(const char *path)
+{
+	return *output(path);
+}
+
+#define IP4 "cat /proc/sys/net/ipv4/ip_forward"
+#define IP6 "cat /proc/sys/net/ipv6/conf/all/forwarding"
+#define RA "cat /proc/sys/net/ipv6/conf/eth0/accept_ra"
+
+IN_NAMESPACES(forwarding_is_switched_on_and_back)
+{
+	static const char file[] = "/run/warren/forwarding";
+	char why[256] = "";
+	unsigned on, ours;
+
+	shell("ip link add eth0 type veth peer name x0 && echo 0 >/proc/sys/net/ipv4/ip_forward && "
+	      "echo 0 >/proc/sys/net/ipv6/conf/all/forwarding && "
+	      "echo 1 >/proc/sys/net/ipv6/conf/eth0/accept_ra");
+	CHECK_INT(forwarding_on(file, FORWARD_4, why, sizeof(why)), 0);
+	forwarding_read(file, &on, &ours);
+	CHECK_INT(on, FORWARD_4);
+	CHECK_INT(ours, FORWARD_4);
+	CHECK_INT(sysctl(IP4), '1');
+	CHECK_INT(sysctl(IP6), '0');
+	CHECK_INT(forwarding_on(file, FORWARD_4 | FORWARD_6, why, sizeof(why)), 0);
+	CHECK_INT(sysctl(IP6), '1');
+	CHECK_INT(sysctl(RA), '2');
+	CHECK_INT(forwarding_off(file, FORWARD_6, why, sizeof(why)), 0);
+	CHECK_INT(sysctl(IP6), '0');
+	CHECK_INT(sysctl(RA), '1');
+	CHECK_INT(sysctl(IP4), '1');
+	CHECK_INT(forwarding_off(file, FORWARD_4, why, sizeof(why)), 0);
+	CHECK_INT(sysctl(IP4), '0');
+	CHECK(access(file, F_OK) < 0);
+	/* Switched on by somebody else: not ours to switch off. */
+	shell("echo 1 >/proc/sys/net/ipv4/ip_forward");
+	CHECK_INT(forwarding_on(file, FORWARD_4, why, sizeof(why)), 0);
+	forwarding_read(file, &on, &ours);
+	CHECK_INT(ours, 0);
+	CHECK_INT(forwarding_off(file, FORWARD_4, why, sizeof(why)), 0);
+	CHECK_INT(sysctl(IP4), '1');
+	/* A file that is not ours leads nowhere. */
+	shell("echo '../../kernel/panic 0' >/run/warren/forwarding");
+	forwarding_read(file, &on, &ours);
+	CHECK_INT(ours, 0);
+	/* What may not be changed is said. */
+	shell("echo 0 >/proc/sys/net/ipv4/ip_forward && mount -o remount,bind,ro /proc/sys 2>/dev/null || "
+	      "mount --bind -o ro /proc/sys /proc/sys");
+	if (forwarding_on(file, FORWARD_4, why, sizeof(why)) < 0)
+		CHECK(strstr(why, "set net/ipv4/ip_forward to 1"));
 }
 
 TEST_MAIN("kernel-linux")

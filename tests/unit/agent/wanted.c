@@ -228,6 +228,45 @@ TEST(strangers_stay_but_take_nothing)
 	peers_free(p);
 }
 
+TEST(ranges_in_doubt_stay_where_nobody_has_them)
+{
+	static const char *const ranges[] = { "10.42.0.0/16", "10.43.0.0/16", "10.9.0.99/32" };
+	struct peers *p = table();
+	struct carried have = { .state = CARRIED, .node = "b" };
+	struct carried_set carried = { .list = &have, .count = 1 };
+	struct wanted_network n = network(p);
+	struct host h = { 0 }, actual = { 0 };
+	struct wg_link *l = host_add_link(&actual, "wr-t");
+	struct wg_peer *peer = wg_link_add_peer(l, (uint8_t[KEY_LEN]){ 1 });
+
+	CHECK_INT(prefix_parse(ranges[0], &have.range), 0);
+	n.carried = &carried;
+	put(p, "a", 1, 11, false, ROLE_NODE);
+	put(p, "b", 2, 12, false, ROLE_NODE);
+	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
+		struct prefix x;
+
+		CHECK_INT(prefix_parse(ranges[i], &x), 0);
+		wg_peer_add_allowed(peer, &x);
+		wg_link_add_route(l, &x, NULL);
+	}
+	host_sort(&actual);
+	wanted_link(&n, &h);
+	host_sort(&h);
+	l = &h.links[0];
+	CHECK_INT(l->route_count, 1);
+	wanted_keep_ranges(&h, l, &actual.links[0]);
+	/* The first is another's now, the last is no range but an address. */
+	CHECK_INT(l->peers[0].allowed_count, 2);
+	CHECK_INT(l->peers[0].allowed[1].addr.bytes[1], 43);
+	CHECK_INT(l->peers[1].allowed_count, 2);
+	CHECK_INT(l->peers[1].allowed[1].addr.bytes[1], 42);
+	CHECK_INT(l->route_count, 3);
+	host_done(&h);
+	host_done(&actual);
+	peers_free(p);
+}
+
 /* ---- touched keys are enough ---- */
 
 /* Applies what is wanted of the touched keys to `known`, as a partial pass does. */
