@@ -20,7 +20,7 @@ struct authority {
 	int64_t (*now)(void); /* wall seconds: clock_wall */
 };
 
-/* Why not. `status`: the HTTP status (400, 404, 409, 500, 507). */
+/* Why not. `status`: the HTTP status (400, 403, 404, 409, 500, 507). */
 struct refusal_reason {
 	unsigned status;
 	char code[32];
@@ -74,14 +74,16 @@ int node_rename(struct authority *a, const char *node, const char *wish,
 		struct refusal_reason *why);
 /* Out of all its networks. */
 int node_remove(struct authority *a, const char *node, struct refusal_reason *why);
+/* `request`: the hash of the document that asks for it; each is obeyed once. */
 int node_leave(struct authority *a, const char *node_id, const char *network,
-	       struct refusal_reason *why);
+	       const uint8_t request[static HASH_LEN], struct refusal_reason *why);
 /* u/<node>/state: taken when its seq is higher. */
 int node_seen(struct authority *a, const char *node_id, const struct node_state *state);
 /* Forgets nodes that were silent for longer than their token's --forget. To be called every
  * `seconds` while the broker is connected: only then, and while some node is heard, does silence count. */
 int node_forget(struct authority *a, int64_t seconds);
-/* n/<net>/ep/<node> that was stable for 60 s: into the member, and the topic is cleared. */
+/* n/<net>/ep/<node> that was stable for 60 s: into the member, and the topic is cleared. -ECANCELED:
+ * it is old, or the node is no member; -EIO: the store failed. */
 int node_endpoints(struct authority *a, const char *node_id, const char *network,
 		   const struct ep *ep);
 

@@ -227,7 +227,7 @@ int node_remove(struct authority *a, const char *node, struct refusal_reason *wh
 }
 
 int node_leave(struct authority *a, const char *node_id, const char *network,
-	       struct refusal_reason *why)
+	       const uint8_t request[static HASH_LEN], struct refusal_reason *why)
 {
 	struct arena arena = { 0 };
 	struct member_row m;
@@ -238,6 +238,13 @@ int node_leave(struct authority *a, const char *node_id, const char *network,
 	r = store_member_get(a->store, &arena, network, node_id, &m);
 	if (r == -ENOENT)
 		r = refuse(why, 404, "not_a_member", "this node is not in network %s", network);
+	if (r == 0)
+		r = store_leave_put(a->store, request, a->now());
+	if (r == -EEXIST)
+		r = refuse(
+			why, 403, "ended",
+			"this request was obeyed before, and the node has joined network %s since",
+			network);
 	if (r == 0)
 		r = member_end(a, &m, WHY_LEFT);
 	if (r == 0)
@@ -295,13 +302,13 @@ int node_forget(struct authority *a, int64_t seconds)
 int node_endpoints(struct authority *a, const char *node_id, const char *network,
 		   const struct ep *ep)
 {
-	struct refusal_reason why;
+	struct refusal_reason why = { 0 };
 	struct arena arena = { 0 };
 	struct member_row m;
 	int r = authority_begin(a, &why);
 
 	if (r < 0)
-		return r;
+		return -EIO;
 	r = store_member_get(a->store, &arena, network, node_id, &m);
 	if (r == 0 && ep->seq <= m.ep_seq)
 		r = -ECANCELED;
@@ -316,5 +323,6 @@ int node_endpoints(struct authority *a, const char *node_id, const char *network
 	if (r == 0)
 		clear_topic(a, TOPIC_EP, network, node_id);
 	arena_done(&arena);
-	return authority_end(a, r == -ENOENT ? -ECANCELED : r, &why);
+	r = authority_end(a, r == -ENOENT ? -ECANCELED : r, &why);
+	return r < 0 && why.status ? -EIO : r; /* only the store fills it */
 }

@@ -37,9 +37,13 @@ static enum refusal send_trust(const struct sign_key *by, const struct sign_key 
 	char *cas[] = { (char[]){ "-----BEGIN CERTIFICATE-----\nMA==\n"
 				  "-----END CERTIFICATE-----\n" } };
 	char *brokers[] = { (char[]){ "mqtts://192.0.2.1:8883" } };
-	struct trust_body body = { .seq = ++trust_seq, .signing_keys = list,
-				   .signing_key_count = count, .cas = cas, .ca_count = 1,
-				   .brokers = brokers, .broker_count = 1 };
+	struct trust_body body = { .seq = ++trust_seq,
+				   .signing_keys = list,
+				   .signing_key_count = count,
+				   .cas = cas,
+				   .ca_count = 1,
+				   .brokers = brokers,
+				   .broker_count = 1 };
 	struct buf text = { 0 };
 	enum refusal refused;
 
@@ -55,9 +59,13 @@ static void join(void)
 {
 	struct prefix address = { .addr = { .family = AF_INET, .bytes = { 10, 9, 0, 1 } },
 				  .len = 24 };
-	struct membership m = { .network = (char[]){ "dc1" }, .name = (char[]){ "n1" },
-				.addresses = &address, .address_count = 1, .mtu = 1420,
-				.keepalive = 20, .port = 51830 };
+	struct membership m = { .network = (char[]){ "dc1" },
+				.name = (char[]){ "n1" },
+				.addresses = &address,
+				.address_count = 1,
+				.mtu = 1420,
+				.keepalive = 20,
+				.port = 51830 };
 
 	net = memberships_put(&agent.memberships, agent.state, &m, (uint8_t[KEY_LEN]){ 4 }, 1);
 	network_start(&agent, net);
@@ -91,7 +99,8 @@ static void end(void)
 	loop_free(l);
 }
 
-static const struct topic peers = { .kind = TOPIC_JOURNAL, .journal = JOURNAL_PEERS,
+static const struct topic peers = { .kind = TOPIC_JOURNAL,
+				    .journal = JOURNAL_PEERS,
 				    .network = "dc1" };
 
 /* A journal of one delta after another, signed by the coordinator's key. */
@@ -114,7 +123,8 @@ static void delta(const char *ops)
 static void restored(const char *node_body)
 {
 	struct replica_state st = { .position = { 5, 1 }, .proven = true, .join_reached = true };
-	const struct replica_change c = { .name = node.id, .change = MEMBER_PUT,
+	const struct replica_change c = { .name = node.id,
+					  .change = MEMBER_PUT,
 					  .body = node_body };
 
 	memset(hash, 9, sizeof(hash));
@@ -159,12 +169,23 @@ TEST(members_become_peers_and_go_by_a_word)
 	end();
 }
 
+static void own_put(void)
+{
+	char op[1024];
+
+	snprintf(op, sizeof(op), "{\"put\":\"%s\",\"body\":%s}", agent.identity.key.id,
+		 member("n1", "192.0.2.1:1", 0));
+	delta(op);
+}
+
 TEST(our_own_del_ends_the_membership)
 {
 	char op[256];
 
 	begin();
 	restored(member("n2", "192.0.2.2:1", 0));
+	own_put();
+	CHECK(!net->ended);
 	snprintf(op, sizeof(op), "{\"del\":\"%s\",\"why\":\"removed\"}", agent.identity.key.id);
 	delta(op);
 	CHECK(net->ended);
@@ -180,7 +201,8 @@ TEST(an_own_del_of_before_the_join_ends_nothing)
 
 	begin();
 	restored(member("n2", "192.0.2.2:1", 0));
-	follow_set_minimum(net->follow_peers, (struct journal_position){ 5, 3 }, "t", "d");
+	own_put();
+	follow_set_minimum(net->follow_peers, (struct journal_position){ 5, 4 }, "t", "d");
 	snprintf(op, sizeof(op), "{\"del\":\"%s\",\"why\":\"removed\"}", agent.identity.key.id);
 	delta(op);
 	CHECK(!net->ended);
@@ -190,6 +212,7 @@ TEST(an_own_del_of_before_the_join_ends_nothing)
 TEST(registers_of_endpoints_are_their_nodes_word)
 {
 	struct topic ep = { .kind = TOPIC_EP, .network = "dc1" };
+	struct sign_key stranger;
 	char *const *list;
 
 	begin();
@@ -209,15 +232,18 @@ TEST(registers_of_endpoints_are_their_nodes_word)
 	CHECK_INT(peers_endpoints(peers_get(net->peers, node.id), &list), 1);
 	CHECK_STR(list[0], "192.0.2.44:1");
 	/* Somebody whom nobody knows. */
-	memcpy(ep.id, root.id, KEY_ID_SIZE);
-	CHECK_INT(tell(&ep, &root, "{\"seq\":4,\"endpoints\":[]}"), REFUSED_KEY);
+	sign_key_from_secret((uint8_t[KEY_LEN]){ 9 }, &stranger);
+	memcpy(ep.id, stranger.id, KEY_ID_SIZE);
+	CHECK_INT(tell(&ep, &stranger, "{\"seq\":4,\"endpoints\":[]}"), REFUSED_KEY);
+	sign_key_done(&stranger);
 	end();
 }
 
 TEST(config_ends_only_by_the_coordinators_newest_word)
 {
-	static const char ended[] = "{\"seq\":%d,\"memberships\":[],\"ended\":[{\"network\":\"dc1\","
-				    "\"why\":\"removed\"}]}";
+	static const char ended[] =
+		"{\"seq\":%d,\"memberships\":[],\"ended\":[{\"network\":\"dc1\","
+		"\"why\":\"removed\"}]}";
 	struct topic config = { .kind = TOPIC_CONFIG };
 	char body[256];
 
@@ -283,7 +309,8 @@ TEST(a_revoked_key_is_believed_no_more)
 TEST(other_meshes_and_places_are_counted)
 {
 	struct mqtt_message m = { .topic = "warren/1/aaaaaaaaaa/c/trust",
-				  .payload = (const uint8_t *)"x", .len = 1 };
+				  .payload = (const uint8_t *)"x",
+				  .len = 1 };
 	char topic[TOPIC_SIZE];
 
 	begin();

@@ -134,6 +134,14 @@ static struct outcome *join_with(const struct machine *m, const char *token)
 	return o;
 }
 
+static int leave(const struct machine *m)
+{
+	uint8_t request[HASH_LEN];
+
+	crypto_random(request, sizeof(request));
+	return node_leave(a, m->identity.id, "office", request, &why);
+}
+
 static const char *code(const struct outcome *o)
 {
 	return o->body.refused ? o->body.refused->code : "joined";
@@ -251,7 +259,7 @@ TEST(played_back_after_removal_or_leave_has_ended)
 	decide(o);
 	CHECK_STR(code(o), "ended");
 	p = join_with(other, token_plain());
-	CHECK_INT(node_leave(a, other->identity.id, "office", &why), 0);
+	CHECK_INT(leave(other), 0);
 	decide(p);
 	CHECK_STR(code(p), "ended");
 	/* It joined again since: the old request is still not what made this membership. */
@@ -286,7 +294,7 @@ TEST(left_needs_only_a_new_nonce)
 	first = join_with(m, token);
 	snprintf(was, sizeof(was), "%s", address(first));
 	CHECK_STR(code(join_with(machine_new("x"), token)), "joined");
-	CHECK_INT(node_leave(a, m->identity.id, "office", &why), 0);
+	CHECK_INT(leave(m), 0);
 	CHECK_INT(authority_fake_removed(a, "office", m->identity.id), WHY_LEFT);
 	again = join_with(m, token);
 	CHECK_STR(code(again), "joined");

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "coordinator/authority.h"
+#include "lib/clock.h"
 #include "tests/fakes/authority_fake.h"
 #include "tests/test.h"
 
@@ -101,14 +102,31 @@ TEST(remove_ends_all_and_tells_it)
 
 TEST(leave_one_network_keeps_the_other)
 {
+	static const uint8_t request[HASH_LEN] = { 1 };
+
 	setup();
-	CHECK_INT(node_leave(a, ONE, "office", &why), 0);
+	CHECK_INT(node_leave(a, ONE, "office", request, &why), 0);
 	CHECK_INT(authority_fake_removed(a, "office", ONE), WHY_LEFT);
 	CHECK(authority_fake_peer(a, "lab", ONE));
 	CHECK(!authority_fake_cleared(a, "u/" ONE "/state"));
 	CHECK(strstr(authority_fake_register(a, "a/" ONE "/config"), "\"left\""));
-	CHECK_INT(node_leave(a, ONE, "office", &why), -ECANCELED);
+	CHECK_INT(node_leave(a, ONE, "office", request, &why), -ECANCELED);
 	CHECK_STR(why.code, "not_a_member");
+}
+
+/* Whoever carries the messages kept the request, and sends it again when the node has come back. */
+TEST(leave_is_obeyed_once)
+{
+	static const uint8_t request[HASH_LEN] = { 1 }, another[HASH_LEN] = { 2 };
+
+	setup();
+	CHECK_INT(node_leave(a, TWO, "office", request, &why), 0);
+	member("office", TWO, "db2", 2);
+	CHECK_INT(node_leave(a, TWO, "office", request, &why), -ECANCELED);
+	CHECK_STR(why.code, "ended");
+	CHECK(authority_fake_peer(a, "office", TWO));
+	CHECK_INT(node_leave(a, TWO, "office", another, &why), 0);
+	CHECK_INT(authority_fake_removed(a, "office", TWO), WHY_LEFT);
 }
 
 TEST(state_takes_only_higher_numbers)
@@ -163,6 +181,58 @@ TEST(endpoints_by_higher_seq)
 	endpoint[0] = keep("203.0.113.10:51830");
 	CHECK_INT(node_endpoints(a, ONE, "office", &ep), -ECANCELED);
 	CHECK(strstr(authority_fake_peer(a, "office", ONE), "203.0.113.9:51830"));
+}
+
+/* They are tried again, so the store's failure must not look like old news. */
+TEST(endpoints_when_the_store_fails)
+{
+	char text[] = "203.0.113.9:51830", *endpoint[1] = { text };
+	struct ep ep = { .seq = 5, .endpoints = endpoint, .endpoint_count = 1 };
+
+	setup();
+	authority_fake_break(a, -ENOSPC);
+	CHECK_INT(node_endpoints(a, ONE, "office", &ep), -EIO);
+	authority_fake_break(a, 0);
+	CHECK_INT(node_endpoints(a, ONE, "office", &ep), 0);
+	CHECK_INT(node_endpoints(a, ONE, "nowhere", &ep), -ECANCELED);
+}
+
+/* Asked at each word of each node. */
+TEST(memberships_of_one_node_among_many)
+{
+	struct arena arena = { 0 };
+	struct member_row *rows;
+	uint64_t begun;
+	size_t count;
+
+	setup();
+	CHECK_INT(store_begin(a->store), 0);
+	for (uint64_t i = 10; i < 20000; i++) {
+		char node[32], name[32], network[] = "office", token[] = "t";
+		struct member_row m = {
+			.network = network, .node = node, .name = name, .host = i, .token = token
+		};
+
+		snprintf(node, sizeof(node), "many%llu", (unsigned long long)i);
+		snprintf(name, sizeof(name), "m%llu", (unsigned long long)i);
+		CHECK_INT(store_member_put(a->store, &m), 0);
+	}
+	CHECK_INT(store_commit(a->store), 0);
+	begun = clock_mono();
+	for (int i = 0; i < 1000; i++)
+		CHECK_INT(store_member_list(a->store, &arena, NULL, ONE, &rows, &count), 0);
+	CHECK_INT(count, 2);
+	CHECK_STR(rows[0].network, "lab");
+	CHECK(clock_mono() - begun < USEC_PER_SEC / 2);
+	CHECK_INT(store_member_list(a->store, &arena, "lab", ONE, &rows, &count), 0);
+	CHECK_INT(count, 1);
+	CHECK_INT(store_member_list(a->store, &arena, "office", NULL, &rows, &count), 0);
+	CHECK_INT(count, 19992);
+	CHECK_STR(rows[0].name, "db1");
+	CHECK_INT(store_member_list(a->store, &arena, NULL, NULL, &rows, &count), 0);
+	CHECK_INT(count, 19993);
+	CHECK_STR(rows[0].network, "lab");
+	arena_done(&arena);
 }
 
 TEST(what_was_not_published_is_at_the_next_start)
