@@ -153,8 +153,8 @@ static void put_row(struct state *s, const char *path, const struct replica_stat
 	state_check(s, db_run(s->db,
 			      "INSERT OR REPLACE INTO journals (path, epoch, ver, proven, hash,"
 			      " run, join_reached, minimum_epoch, minimum_ver, proof, proof_kind,"
-			      " proof_key, floors, drop_due) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-			      " ?, ?)",
+			      " proof_key, floors, drop_due)"
+			      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			      "siiibbiiisissi", path, (int64_t)st->position.epoch,
 			      (int64_t)st->position.ver, (int64_t)st->proven, st->hash,
 			      (size_t)HASH_LEN, st->run, (size_t)RUN_LEN, (int64_t)st->join_reached,
