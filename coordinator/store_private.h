@@ -20,7 +20,7 @@ int prefixes_split(struct arena *a, const char *text, struct prefix **ret, size_
 
 /* A column as arena text; NULL for NULL. */
 char *column_text(struct arena *a, struct db_query *q, int column);
-/* Copies a blob of exactly \`size\` bytes; zeros when it has another length. */
+/* Copies a blob of exactly `size` bytes; zeros when it has another length. */
 void column_blob(struct db_query *q, int column, void *ret, size_t size);
 
 /* Ends a query of which one row was wanted: 0, -ENOENT, or what db_step said. */
