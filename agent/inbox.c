@@ -87,8 +87,11 @@ static enum refusal take_state(struct agent *a, const struct document *d)
 		state_register_put(a->state, "c/state", st.seq, NULL);
 	a->coordinator_seq = st.seq;
 	a->coordinator_present = st.online;
-	if (st.online)
+	if (st.online) { /* the other is a will, of long ago */
+		renew_signed_time(a->renew, st.time);
 		leaves_tell(a);
+		renew_soon(a->renew);
+	}
 	return REFUSED_NOT;
 }
 

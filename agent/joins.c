@@ -299,7 +299,9 @@ static void ask(struct join *j)
 	wish.wireguard_key = public_key;
 	wish.endpoints = endpoints;
 	wish.endpoint_count = announce_list(a, &arena, port ? port : PORT_GUESS, endpoints);
-	if (a->memberships.count && a->session) {
+	/* With a certificate that has ended nobody connects: then as at the first time. */
+	if (a->memberships.count && a->session &&
+	    (session_is_connected(a->session) || !renew_has_ended(a->renew))) {
 		uint64_t timeout = JOIN_SECONDS * USEC_PER_SEC;
 
 		j->phase = PHASE_ASKING;

@@ -55,6 +55,13 @@ static const char *const migrations[] = {
 	"CREATE TABLE journal_members (path TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL,"
 	" PRIMARY KEY (path, name)) WITHOUT ROWID;"
 	"CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;",
+
+	"ALTER TABLE orphans ADD COLUMN key BLOB;"
+	"ALTER TABLE orphans ADD COLUMN other_key BLOB;"
+	"CREATE INDEX orphans_key ON orphans (network, key);"
+	"CREATE INDEX orphans_other_key ON orphans (network, other_key);"
+	"ALTER TABLE leaves ADD COLUMN node TEXT NOT NULL DEFAULT '';"
+	"CREATE INDEX leaves_node ON leaves (node, at);",
 };
 
 int store_open(const char *path, struct store **ret)

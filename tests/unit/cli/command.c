@@ -163,9 +163,9 @@ TEST(network_delete)
 TEST(network_release)
 {
 	run_check("network release dc1", 200, "{\"released\":1}", 0,
-		  "POST /v1/networks/dc1/release {}\n", "network dc1: 1 orphan released\n", "");
+		  "POST /v1/networks/dc1/release {}\n", "network dc1: 1 node released\n", "");
 	run_check("network release dc1", 200, "{\"released\":12}", 0, NULL,
-		  "network dc1: 12 orphans released\n", "");
+		  "network dc1: 12 nodes released\n", "");
 	run_check("network release dc1 --json", 200, "{\"released\":0}", 0, NULL,
 		  "{\n  \"released\": 0\n}\n", "");
 }
