@@ -12,6 +12,7 @@
 
 #include "agent/follow.h"
 #include "agent/networks.h"
+#include "agent/own.h"
 #include "agent/peers.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -204,6 +205,8 @@ static void admitted(struct join *j, const struct join_answer *answer, const cha
 	}
 	if (n)
 		set_minimums(n, answer, topic, document);
+	if (n)
+		own_joined(n, answer);
 	state_token_put(a->state, j->token.id, j->token.network);
 	state_leaving_del(a->state, j->token.network);
 	state_commit(a->state);

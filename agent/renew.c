@@ -23,8 +23,8 @@
 #define LOOK (60 * USEC_PER_SEC)
 #define AGAIN_FIRST (60 * USEC_PER_SEC)
 #define AGAIN_MAX (3600 * USEC_PER_SEC)
-#define SOON (3 * USEC_PER_SEC)		 /* many nodes may have waited for the same coordinator */
-#define RECONNECT_TRY USEC_PER_SEC	 /* while an answer is waited for */
+#define SOON (3 * USEC_PER_SEC)		  /* many nodes may have waited for the same coordinator */
+#define RECONNECT_TRY USEC_PER_SEC	  /* while an answer is waited for */
 #define RECONNECT_MAX (50 * USEC_PER_SEC) /* then it is cut */
 
 struct renew {
@@ -39,7 +39,7 @@ struct renew {
 	bool woken; /* renew_soon came while it was asked */
 	unsigned failures;
 	uint64_t backoff, not_sooner;
-	uint64_t rest;	       /* after a new one, whatever it says of its own life */
+	uint64_t rest;	       /* one that was due when it was new: not at once the next */
 	uint64_t reconnect_by; /* 0: the one in use is the newest */
 	char why[256];	       /* the last attempt failed */
 	int64_t warned;	       /* time that was left when it was logged */
@@ -88,10 +88,11 @@ bool renew_problem(const struct renew *r, char *ret, size_t size)
 		return false;
 	clock_rfc3339(r->not_after, when);
 	if (l <= 0)
-		snprintf(ret, size,
-			 "this node's certificate ended at %s: once disconnected it is not let in by"
-			 " the broker any more (tunnels stay); join again with a new token",
-			 when);
+		snprintf(
+			ret, size,
+			"this node's certificate ended at %s: once disconnected it is not let in by"
+			" the broker any more (tunnels stay); join again with a new token",
+			when);
 	else
 		snprintf(ret, size,
 			 "this node's certificate ends at %s, in %" PRId64
@@ -125,8 +126,8 @@ static void failed(struct renew *r, const char *why)
 	r->asking = false;
 	r->failures++;
 	r->backoff = r->backoff ? MIN(2 * r->backoff, AGAIN_MAX) : AGAIN_FIRST;
-	r->not_sooner = clock_mono() +
-			(r->woken ? below(SOON) : r->backoff / 2 + below(r->backoff / 2));
+	r->not_sooner =
+		clock_mono() + (r->woken ? below(SOON) : r->backoff / 2 + below(r->backoff / 2));
 	r->woken = false;
 	snprintf(r->why, sizeof(r->why), "%s", why);
 	log_warn("renewal-failed", "why=%s", log_quote(why));
@@ -213,7 +214,6 @@ void renew_answered(struct renew *r, const struct trust *trust, const char *cert
 		failed(r, why);
 	} else {
 		r->asking = false;
-		r->rest = clock_mono() + AGAIN_FIRST;
 		r->reconnect_by = clock_mono() + RECONNECT_MAX;
 		log_info("certificate-renewed", "node=%s", r->c.identity->key.id);
 		r->c.renewed(r->c.owner, certificate);
@@ -246,6 +246,8 @@ void renew_use(struct renew *r, const char *certificate)
 		r->due = r->not_before + life / 2 + (int64_t)below((uint64_t)life / 4);
 		/* It was not signed before that. */
 		renew_signed_time(r, info.not_before);
+		if (now(r) >= r->due)
+			r->rest = clock_mono() + AGAIN_FIRST;
 		r->failures = 0;
 		*r->why = '\0';
 		r->warned = INT64_MAX;

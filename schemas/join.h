@@ -40,7 +40,7 @@ extern const struct json_field membership_fields[];
 
 struct refusal_body {
 	/* token_unknown token_expired token_revoked token_used nonce ended removed site csr network_full
-	 * wireguard_key not_a_member too_many_networks store */
+	 * journal_full wireguard_key not_a_member too_many_networks store */
 	char *code;
 	char *message; /* one sentence: what, why, what to do */
 };

@@ -112,3 +112,5 @@ const char *replica_next(const struct replica *r, const char *name);
 uint64_t replica_stale_since(const struct replica *r, uint64_t now);
 /* Is the map equal to what the writer's newest word says: nothing ahead is known? */
 bool replica_is_level(const struct replica *r);
+/* Did the newest beat say exactly the position that the map is at? */
+bool replica_is_confirmed(const struct replica *r);

@@ -214,6 +214,22 @@ TEST(a_new_one_is_stored_and_used_within_a_minute)
 	end();
 }
 
+/* The coordinator's clock is behind by days. */
+TEST(one_that_is_due_when_it_is_new_is_not_asked_for_at_once)
+{
+	begin();
+	pass(5 * DAY + 8 * HOUR);
+	CHECK_INT(asked, 1);
+	answer(issue(who.tls_key, who.key.id, clock_wall() - 6 * DAY, clock_wall() + DAY), NULL);
+	CHECK_INT(reconnects, 1);
+	renew_soon(renew);
+	pass(50);
+	CHECK_INT(asked, 1);
+	pass(20);
+	CHECK_INT(asked, 2);
+	end();
+}
+
 TEST(a_wrong_certificate_is_not_taken)
 {
 	char *other_ca = NULL, *other_ca_key = NULL, *other_key = NULL;
@@ -300,7 +316,7 @@ TEST(three_days_one_day_and_ended)
 	alone = true;
 	pass(3 * DAY + 23 * HOUR);
 	CHECK(is_silent());
-	pass(2 * HOUR);
+	pass(2 * HOUR + HOUR / 2);
 	CHECK(says("in 70 hours"));
 	/* With a coordinator there is still time. */
 	alone = false;
