@@ -14,7 +14,8 @@
 #define FORGET_AT_ONCE 10
 #define FORGET_PERCENT 30
 #define FORGET_WINDOW 600
-#define WAITS_VALUE "forget-waits "	  /* store value by network: not 0 while some wait */
+#define WAITS_VALUE                                                                                \
+	"forget-waits " /* store value by network: 0, or some wait: 1 + those that may go */
 #define RELEASED_VALUE "forget-released " /* when it was released, wall */
 
 static void node_fill(struct arena *arena, const struct network *n, const struct member_row *m,
@@ -325,25 +326,29 @@ static int forget_allowed(struct authority *a, const char *network, uint64_t *re
 
 static int forget_in(struct authority *a, const char *network)
 {
-	uint64_t silent = 0, allowed = 0, waits = 0;
+	uint64_t silent = 0, allowed = 0, waits = 0, now;
 	char name[128];
 	int r = store_member_silent_count(a->store, network, &silent);
 
 	if (r == 0)
 		r = store_value_get(a->store, value_name(WAITS_VALUE, network, name), &waits);
-	if (r == 0 && waits && !silent)
+	if (r == 0 && !silent && waits)
 		return store_value_put(a->store, name, 0);
-	if (r < 0 || waits || !silent)
+	if (r == 0 && silent && !waits)
+		r = forget_allowed(a, network, &allowed);
+	if (r < 0 || !silent)
 		return r;
-	r = forget_allowed(a, network, &allowed);
-	if (r == 0 && silent > allowed && allowed <= FORGET_MAX) {
+	if (!waits && silent > allowed) {
 		log_warn("forget-waits",
 			 "network=%s count=%llu silent for too long, too many at once to be"
 			 " forgotten before `warren network release %s`",
 			 network, (unsigned long long)(silent - allowed), network);
-		r = store_value_put(a->store, name, 1);
+		waits = allowed + 1;
 	}
-	return r < 0 ? r : forget(a, network, MIN(allowed, (uint64_t)FORGET_MAX));
+	now = MIN(waits ? waits - 1 : silent, (uint64_t)FORGET_MAX);
+	if (waits)
+		r = store_value_put(a->store, name, waits - now);
+	return r < 0 || !now ? r : forget(a, network, now);
 }
 
 int node_forget(struct authority *a, int64_t seconds)
@@ -369,12 +374,14 @@ int node_forget(struct authority *a, int64_t seconds)
 
 int node_forget_waiting(struct authority *a, const char *network, uint64_t *ret)
 {
-	uint64_t waits;
+	uint64_t waits, silent = 0;
 	char name[128];
 	int r = store_value_get(a->store, value_name(WAITS_VALUE, network, name), &waits);
 
-	*ret = 0;
-	return r == 0 && waits ? store_member_silent_count(a->store, network, ret) : r;
+	if (r == 0 && waits)
+		r = store_member_silent_count(a->store, network, &silent);
+	*ret = waits && silent >= waits ? silent - waits + 1 : 0;
+	return r;
 }
 
 int node_forget_release(struct authority *a, const char *network, uint64_t *ret_count)
@@ -383,6 +390,9 @@ int node_forget_release(struct authority *a, const char *network, uint64_t *ret_
 	int r = node_forget_waiting(a, network, ret_count);
 
 	if (r < 0 || !*ret_count)
+		return r;
+	r = store_member_silent_count(a->store, network, ret_count);
+	if (r < 0)
 		return r;
 	r = store_value_put(a->store, value_name(WAITS_VALUE, network, name), 0);
 	if (r == 0)

@@ -258,8 +258,7 @@ int publisher_network_del(struct publisher *p, const char *network)
 		return -ENOENT;
 	for (size_t i = 0; r == 0 && i < PUBLISHER_JOURNALS; i++) {
 		epoch = MAX(epoch, writer_position(n->outlets[i].writer).epoch);
-		r = n->outlets[i].lost ? -EIO :
-					 store_journal_delete(p->store, n->outlets[i].path);
+		r = n->outlets[i].lost ? -EIO : store_journal_delete(p->store, n->outlets[i].path);
 	}
 	epoch_value_name(network, name, sizeof(name));
 	if (r == 0)

@@ -184,7 +184,7 @@ struct orphan_row {
 	char *node; /* member name in the peers journal */
 	char *name; /* NULL: unreadable */
 	char *body;
-	uint64_t host; /* UINT64_MAX: outside the ranges */
+	uint64_t host;		  /* UINT64_MAX: outside the ranges */
 	uint8_t keys[2][KEY_LEN]; /* WireGuard; zeros: none. The second while it rotates */
 };
 int store_orphan_put(struct store *s, const struct orphan_row *o);

@@ -8,8 +8,8 @@
 
 #include "coordinator/store_private.h"
 
-#define LEAVES_MAX 64	   /* kept of one node */
-#define CLOCK_MARGIN 86400 /* a token that has expired could be good again when the clock is set back */
+#define LEAVES_MAX 64 /* kept of one node */
+#define DAY 86400
 
 int store_token_put(struct store *s, const struct token_row *t)
 {
@@ -141,7 +141,8 @@ int store_leave_put(struct store *s, const char *node, const uint8_t request[sta
 	" OR EXISTS (SELECT 1 FROM ended WHERE ended.network = joins.network"                      \
 	" AND ended.node = joins.node))"
 
-/* The nonce stays as long as the token is good for another join. */
+/* The nonce stays as long as the token is good for another join, and a day longer: the clock may be
+ * set back. */
 int store_joins_prune(struct store *s, int64_t now)
 {
 	int r = db_begin(s->db);
@@ -151,7 +152,7 @@ int store_joins_prune(struct store *s, int64_t now)
 	r = db_run(s->db,
 		   "DELETE FROM joins WHERE " IS_OVER " AND NOT EXISTS (SELECT 1 FROM tokens"
 		   " WHERE id = joins.token AND revoked = 0 AND (expires = 0 OR expires > ?))",
-		   "i", now - CLOCK_MARGIN);
+		   "i", now - DAY);
 	if (r == 0)
 		r = db_run(s->db, "UPDATE joins SET answer = '' WHERE answer != '' AND " IS_OVER,
 			   "");

@@ -211,11 +211,10 @@ int store_member_silent_count(struct store *s, const char *network, uint64_t *re
 int store_member_silent(struct store *s, struct arena *a, const char *network, size_t max,
 			struct member_row **ret, size_t *ret_count)
 {
-	struct db_query *q =
-		db_query(s->db,
-			 "SELECT " MEMBER_COLUMNS " FROM members WHERE " IS_SILENT
-			 " ORDER BY name LIMIT ?2",
-			 "si", network, (int64_t)max);
+	struct db_query *q = db_query(s->db,
+				      "SELECT " MEMBER_COLUMNS " FROM members WHERE " IS_SILENT
+				      " ORDER BY name LIMIT ?2",
+				      "si", network, (int64_t)max);
 	struct member_row *rows = NULL;
 	size_t count = 0, cap = 0;
 	int r;
@@ -350,11 +349,19 @@ int store_host_take(struct store *s, const char *network, uint64_t host)
 
 /* ---- orphans */
 
+/* No key is found by no key. */
+static size_t key_size(const uint8_t key[static KEY_LEN])
+{
+	static const uint8_t none[KEY_LEN];
+
+	return memcmp(key, none, KEY_LEN) == 0 ? 0 : KEY_LEN;
+}
+
 int store_orphan_put(struct store *s, const struct orphan_row *o)
 {
-	return db_run(s->db, "INSERT OR REPLACE INTO orphans VALUES (?, ?, ?, ?, ?, ?, ?)", "ssssibb",
-		      o->network, o->node, o->name, o->body, (int64_t)o->host, o->keys[0],
-		      (size_t)KEY_LEN, o->keys[1], (size_t)KEY_LEN);
+	return db_run(s->db, "INSERT OR REPLACE INTO orphans VALUES (?, ?, ?, ?, ?, ?, ?)",
+		      "ssssibb", o->network, o->node, o->name, o->body, (int64_t)o->host,
+		      o->keys[0], key_size(o->keys[0]), o->keys[1], key_size(o->keys[1]));
 }
 
 #define ORPHAN_COLUMNS "network, node, name, body, host, key, other_key"

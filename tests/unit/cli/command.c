@@ -148,6 +148,13 @@ TEST(network_show_with_orphans)
 		"max-stale  never\norphans    2, in force until `warren network release dc1`:\n"
 		"  NAME  ID   ADDRESSES\n  old   abc  10.1.0.9\n  -     def  -\n",
 		"");
+	run_check("network show dc1", 200,
+		  "{\"name\":\"dc1\",\"ranges\":[],\"nodes\":3,\"orphans\":[],\"waiting\":2}", 0,
+		  "GET /v1/networks/dc1\n",
+		  "network    dc1\nnodes      3\nmtu        0\nkeepalive  0s\nport       0\n"
+		  "max-stale  never\n"
+		  "waiting    2 silent, not forgotten before `warren network release dc1`\n",
+		  "");
 	run_check("network show dc1 --json", 200, "{}", 0, "GET /v1/networks/dc1\n", "{}\n", "");
 }
 

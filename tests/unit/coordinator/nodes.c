@@ -129,6 +129,28 @@ TEST(leave_is_obeyed_once)
 	CHECK_INT(authority_fake_removed(a, "office", TWO), WHY_LEFT);
 }
 
+TEST(leaves_of_one_node_are_bounded)
+{
+	uint8_t request[HASH_LEN] = { 0 };
+
+	setup();
+	CHECK_INT(store_leave_put(a->store, "n", request, 1), 0);
+	request[1] = 1;
+	CHECK_INT(store_leave_put(a->store, "other", request, 1), 0);
+	request[1] = 0;
+	for (int i = 1; i < 100; i++) {
+		request[0] = (uint8_t)i;
+		CHECK_INT(store_leave_put(a->store, "n", request, i + 1), 0);
+		CHECK_INT(store_leave_put(a->store, "n", request, i + 1), -EEXIST);
+	}
+	request[0] = 50;
+	CHECK_INT(store_leave_put(a->store, "n", request, 200), -EEXIST);
+	request[0] = 0;
+	CHECK_INT(store_leave_put(a->store, "n", request, 201), 0); /* it was forgotten */
+	request[1] = 1;
+	CHECK_INT(store_leave_put(a->store, "other", request, 201), -EEXIST);
+}
+
 TEST(state_takes_only_higher_numbers)
 {
 	struct node_state s = { .seq = (1 << 20) + 1, .online = true };
@@ -197,12 +219,135 @@ TEST(endpoints_when_the_store_fails)
 	CHECK_INT(node_endpoints(a, ONE, "nowhere", &ep), -ECANCELED);
 }
 
+TEST(journal_that_is_full_is_no_fault_of_the_disk)
+{
+	setup();
+	authority_fake_break(a, -EFBIG);
+	CHECK_INT(node_rename(a, "db1", "x", &why), -ECANCELED);
+	CHECK_STR(why.code, "journal_full");
+	CHECK_INT(why.status, 507);
+	CHECK(!strstr(why.message, "database"));
+}
+
+static uint64_t waiting(uint64_t *ret_nodes)
+{
+	struct arena arena = { 0 };
+	struct api_network n = { 0 };
+
+	CHECK_INT(network_show(a, &arena, "office", &n, &why), 0);
+	*ret_nodes = n.nodes;
+	arena_done(&arena);
+	return n.waiting;
+}
+
+/* 42 in the network, 41 of them silent: 30 % go, the others wait for a word, however long. */
+TEST(too_many_at_once_wait_for_a_release)
+{
+	struct node_state s = { .seq = 1, .online = true };
+	struct token_row t = { .id = keep("t"), .network = keep("office"), .forget = 120 };
+	uint64_t nodes, released = 0;
+	char id[32], name[32];
+
+	setup();
+	CHECK_INT(store_token_put(a->store, &t), 0);
+	for (unsigned i = 0; i < 40; i++) {
+		snprintf(id, sizeof(id), "node%012u", i);
+		snprintf(name, sizeof(name), "n%u", i);
+		member("office", id, name, 10 + i);
+	}
+	CHECK_INT(node_seen(a, TWO, &s), 0);
+	CHECK_INT(node_forget(a, 119), 0);
+	CHECK_INT(waiting(&nodes), 0);
+	CHECK_INT(nodes, 42);
+	for (int i = 0; i < 30; i++) {
+		CHECK_INT(node_forget(a, 60), 0);
+		CHECK_INT(waiting(&nodes), 29);
+		CHECK_INT(nodes, 30);
+		fake_now += 60;
+	}
+	CHECK_INT(authority_fake_removed(a, "lab", ONE), WHY_SILENT); /* each network by itself */
+	CHECK_INT(network_release(a, "office", &released, &why), 0);
+	CHECK_INT(released, 29);
+	CHECK_INT(waiting(&nodes), 0);
+	CHECK_INT(nodes, 1);
+	CHECK_INT(authority_fake_removed(a, "office", id), WHY_SILENT);
+	/* One more is not too many. */
+	fake_now++;
+	member("office", "late", "late", 200);
+	CHECK_INT(node_forget(a, 120), 0);
+	CHECK_INT(authority_fake_removed(a, "office", "late"), WHY_SILENT);
+	CHECK_INT(network_release(a, "office", &released, &why), 0);
+	CHECK_INT(released, 0);
+}
+
+/* More than fit into one transaction are allowed: they go one hundred after the other. */
+TEST(what_is_allowed_goes_the_rest_waits)
+{
+	struct node_state s = { .seq = 1, .online = true };
+	struct token_row t = { .id = keep("t"), .network = keep("office"), .forget = 120 };
+	uint64_t nodes;
+	char id[32];
+
+	setup();
+	CHECK_INT(store_token_put(a->store, &t), 0);
+	CHECK_INT(node_seen(a, TWO, &s), 0);
+	for (unsigned i = 0; i < 498; i++) {
+		struct member_row m = {
+			.network = t.network, .node = id, .name = id, .host = 300 + i, .token = t.id
+		};
+
+		snprintf(id, sizeof(id), "node%012u", i);
+		CHECK_INT(store_node_put(a->store, &(struct node_row){ .id = id }), 0);
+		CHECK_INT(store_member_put(a->store, &m), 0);
+	}
+	CHECK_INT(node_forget(a, 120), 0);
+	CHECK_INT(waiting(&nodes), 349);
+	CHECK_INT(nodes, 400);
+	for (int i = 0; i < 3; i++) {
+		fake_now += 60;
+		CHECK_INT(node_forget(a, 60), 0);
+		CHECK_INT(waiting(&nodes), 349);
+		CHECK_INT(nodes, 350);
+	}
+}
+
+/* They came back, so nothing waits any more, and later ones are counted anew. */
+TEST(waiting_ends_when_they_are_heard)
+{
+	struct node_state s = { .seq = 1, .online = true };
+	struct token_row t = { .id = keep("t"), .network = keep("office"), .forget = 120 };
+	uint64_t nodes;
+	char id[32];
+
+	setup();
+	CHECK_INT(store_token_put(a->store, &t), 0);
+	for (unsigned i = 0; i < 12; i++) {
+		snprintf(id, sizeof(id), "node%012u", i);
+		member("office", id, id, 10 + i);
+	}
+	CHECK_INT(node_seen(a, TWO, &s), 0);
+	CHECK_INT(node_forget(a, 120), 0);
+	CHECK_INT(waiting(&nodes), 3);
+	CHECK_INT(nodes, 4);
+	for (unsigned i = 0; i < 12; i++) {
+		snprintf(id, sizeof(id), "node%012u", i);
+		node_seen(a, id, &s);
+	}
+	fake_now += 600;
+	CHECK_INT(node_forget(a, 60), 0);
+	CHECK_INT(waiting(&nodes), 0);
+	s = (struct node_state){ .seq = 2 };
+	CHECK_INT(node_seen(a, id, &s), 0);
+	CHECK_INT(node_forget(a, 120), 0);
+	CHECK_INT(authority_fake_removed(a, "office", id), WHY_SILENT);
+}
+
 /* Asked at each word of each node. */
 TEST(memberships_of_one_node_among_many)
 {
 	struct arena arena = { 0 };
 	struct member_row *rows;
-	uint64_t begun;
+	uint64_t begun, counted;
 	size_t count;
 
 	setup();
@@ -228,6 +373,8 @@ TEST(memberships_of_one_node_among_many)
 	CHECK_INT(count, 1);
 	CHECK_INT(store_member_list(a->store, &arena, "office", NULL, &rows, &count), 0);
 	CHECK_INT(count, 19992);
+	CHECK_INT(store_member_count(a->store, "office", &counted), 0);
+	CHECK_INT(counted, 19992);
 	CHECK_STR(rows[0].name, "db1");
 	CHECK_INT(store_member_list(a->store, &arena, NULL, NULL, &rows, &count), 0);
 	CHECK_INT(count, 19993);
