@@ -23,6 +23,7 @@
 #include "lib/mem.h"
 
 #define KERNEL_RETRY (10 * USEC_PER_SEC)
+#define RENEW_ANSWER (20 * USEC_PER_SEC)
 
 /* ---- storing ---- */
 
@@ -79,6 +80,7 @@ static void on_connected(void *owner)
 		network_connected(a->memberships.list[i]);
 	leaves_tell(a);
 	announce_soon(a);
+	renew_soon(a->renew);
 }
 
 static void on_disconnected(void *owner, const char *error)
@@ -111,6 +113,7 @@ static void tend_session(struct agent *a)
 	a->reconnect = false;
 	if (!wanted || a->session)
 		return;
+	renew_use(a->renew, a->certificate);
 	a->session = session_new(&(struct session_config){
 		.loop = a->loop,
 		.state = a->state,
@@ -125,6 +128,66 @@ static void tend_session(struct agent *a)
 		.owner = a,
 	});
 }
+
+/* ---- the certificate ---- */
+
+static void renew_done(void *owner, const struct node_response *response, const uint8_t *hash,
+		       const char *document)
+{
+	struct agent *a = owner;
+
+	(void)hash;
+	(void)document;
+	if (!a->session) /* it was ended by us, and with it what was asked */
+		renew_use(a->renew, a->certificate);
+	else if (!response)
+		renew_unanswered(a->renew);
+	else
+		renew_answered(a->renew, a->trust, response->certificate,
+			       response->refused ? response->refused->message : NULL);
+}
+
+static bool renew_ask(void *owner, const char *csr)
+{
+	_cleanup_(freep) char *copy = xstrdup(csr);
+	struct node_request q = { .op = NODE_OP_RENEW, .csr = copy };
+	struct agent *a = owner;
+
+	if (!session_is_connected(a->session) || !a->memberships.count)
+		return false;
+	session_ask(a->session, &q, NULL, RENEW_ANSWER, renew_done, a);
+	return true;
+}
+
+static void renew_store(void *owner, const char *certificate)
+{
+	struct agent *a = owner;
+
+	free(a->certificate);
+	a->certificate = xstrdup(certificate);
+	agent_store_mesh(a);
+	state_flush_soon(a->state);
+}
+
+static bool renew_reconnect(void *owner, bool now)
+{
+	struct agent *a = owner;
+
+	if (!now && (a->joins || a->leaves || a->tellings))
+		return false;
+	a->reconnect = true;
+	agent_work_soon(a);
+	return true;
+}
+
+static bool renew_is_alone(void *owner)
+{
+	const struct agent *a = owner;
+
+	return !session_is_connected(a->session) || !a->coordinator_present;
+}
+
+/* ---- networks that ended ---- */
 
 static void tear_down(struct agent *a, struct network *n)
 {
@@ -305,6 +368,15 @@ int agent_open(struct agent *a, struct loop *l, const struct agent_options *o, c
 	a->keyring_agent.exporter_key = exporter_key;
 	a->keyring_agent.owner = a;
 	a->keyring = keyring_agent_get(&a->keyring_agent);
+	a->renew = renew_new(&(struct renew_config){
+		.loop = l,
+		.identity = &a->identity,
+		.ask = renew_ask,
+		.renewed = renew_store,
+		.reconnect = renew_reconnect,
+		.is_alone = renew_is_alone,
+		.owner = a,
+	});
 	r = state_open(o->state, l, &a->state, why, why_size);
 	if (r < 0)
 		return r;
@@ -353,6 +425,7 @@ void agent_stop(struct agent *a)
 	joins_free(a);
 	leaves_free(a);
 	session_free(TAKE(a->session), true);
+	renew_free(a->renew);
 	for (size_t i = 0; i < a->memberships.count; i++)
 		network_stop(a->memberships.list[i]);
 	names_free(a->names);

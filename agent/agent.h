@@ -17,6 +17,7 @@
 #include "agent/kernel.h"
 #include "agent/keyring.h"
 #include "agent/memberships.h"
+#include "agent/renew.h"
 #include "agent/session.h"
 #include "agent/state.h"
 
@@ -54,6 +55,7 @@ struct agent {
 	struct keyring keyring;
 	struct memberships memberships;
 	struct session *session; /* NULL: nothing to be connected for */
+	struct renew *renew;	 /* of the certificate */
 	bool reconnect;		 /* with another certificate, CA or brokers */
 	char broker_error[256];
 

@@ -188,6 +188,7 @@ static void add_problem(struct arena *arena, struct api_status *ret, const char 
 void control_status(struct agent *a, struct arena *arena, struct api_status *ret)
 {
 	const struct memberships *m = &a->memberships;
+	char certificate[PROBLEM_SIZE];
 
 	*ret = (struct api_status){ 0 };
 	ret->node.id = arena_strdup(arena, a->identity.key.id);
@@ -213,6 +214,8 @@ void control_status(struct agent *a, struct arena *arena, struct api_status *ret
 	add_problem(arena, ret, a->apply ? apply_problem(a->apply) : NULL);
 	add_problem(arena, ret, names_problem(a->names));
 	add_problem(arena, ret, a->token_problem);
+	if (m->count && renew_problem(a->renew, certificate, sizeof(certificate)))
+		add_problem(arena, ret, certificate);
 }
 
 /* ---- resolve ---- */

@@ -16,7 +16,8 @@
 #include "lib/x509.h"
 
 #define KEEPALIVE 15
-#define ATTEMPTS 2 /* before a broker with a wrong certificate is given up */
+#define AGAIN (3 * USEC_PER_SEC) /* the same bytes again: the coordinator may have been away */
+#define ATTEMPTS 2		 /* before a broker with a wrong certificate is given up */
 
 struct enrol {
 	struct loop *loop;
@@ -25,12 +26,13 @@ struct enrol {
 	struct arena arena;
 	int64_t (*wall)(void);
 	struct mqtt *mqtt;
-	struct loop_timer timer;
+	struct loop_timer timer, again;
 	struct enrol_letter letter;
 	bool sent;
 	unsigned attempts;
 	char error[512];
-	char code[64]; /* "": the coordinator refused nothing */
+	char code[64];	 /* "": the coordinator refused nothing */
+	char doubt[256]; /* why an answer was not the coordinator's; "": none came */
 	void (*done)(void *owner, const struct enrol_result *r);
 	void *owner;
 };
@@ -43,6 +45,7 @@ static void finish(struct enrol *e, const struct enrol_result *r)
 	/* The lasting connection may begin in `done`: this one has to be gone. */
 	mqtt_free(TAKE(e->mqtt));
 	loop_timer_del(e->loop, &e->timer);
+	loop_timer_del(e->loop, &e->again);
 	done(owner, r);
 	enrol_cancel(e);
 }
@@ -60,19 +63,35 @@ static void late(struct loop_timer *t)
 
 	if (e->sent)
 		snprintf(e->error, sizeof(e->error),
-			 "the coordinator does not answer (the broker %s does); is it running?",
-			 e->token.brokers[0]);
+			 "the coordinator does not answer (the broker %s does); is it running?%s%s",
+			 e->token.brokers[0], *e->doubt ? " An answer was not taken: " : "",
+			 e->doubt);
 	fail(e, true);
+}
+
+/* The request is not retained, and whoever is away when it passes does not hear it. */
+static void send_request(struct enrol *e)
+{
+	if (mqtt_publish(e->mqtt, e->letter.topic, e->letter.document.data, e->letter.document.len, 1,
+			 false) == 0)
+		e->sent = true;
+	loop_timer_set(e->loop, &e->again, loop_now(e->loop) + AGAIN);
+}
+
+static void again(struct loop_timer *t)
+{
+	struct enrol *e = container_of(t, struct enrol, again);
+
+	if (e->sent)
+		send_request(e);
 }
 
 static void connected(void *owner)
 {
 	struct enrol *e = owner;
 
-	if (mqtt_subscribe(e->mqtt, e->letter.answer_topic) == 0 &&
-	    mqtt_publish(e->mqtt, e->letter.topic, e->letter.document.data, e->letter.document.len,
-			 1, false) == 0)
-		e->sent = true;
+	if (mqtt_subscribe(e->mqtt, e->letter.answer_topic) == 0)
+		send_request(e);
 }
 
 static void disconnected(void *owner, const char *error)
@@ -103,7 +122,7 @@ static void message(void *owner, const struct mqtt_message *m)
 		/* Not the coordinator's word: go on waiting for that. */
 		log_warn("join-answer-refused", "cause=%s why=%s", refusal_names[refused],
 			 log_quote(why));
-		snprintf(e->error, sizeof(e->error), "%s", why);
+		snprintf(e->doubt, sizeof(e->doubt), "%s", why);
 	} else if (answer.body.refused) {
 		snprintf(e->error, sizeof(e->error), "%s", answer.body.refused->message);
 		snprintf(e->code, sizeof(e->code), "%s", answer.body.refused->code);
@@ -172,6 +191,7 @@ struct enrol *enrol_start(struct loop *l, const struct token *token, const struc
 	}
 	enrol_letter(token, who, wish, &e->letter);
 	e->timer.fired = late;
+	e->again.fired = again;
 	loop_timer_set(l, &e->timer, clock_mono() + ENROL_SECONDS * USEC_PER_SEC);
 	snprintf(e->error, sizeof(e->error), "the broker %s does not answer", token->brokers[0]);
 	e->mqtt = mqtt_paho_new(l, &(struct mqtt_config){
@@ -196,6 +216,7 @@ void enrol_cancel(struct enrol *e)
 		return;
 	mqtt_free(e->mqtt);
 	loop_timer_del(e->loop, &e->timer);
+	loop_timer_del(e->loop, &e->again);
 	enrol_letter_done(&e->letter);
 	arena_done(&e->arena);
 	free(e);

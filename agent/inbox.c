@@ -9,9 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/early.h"
 #include "agent/follow.h"
 #include "agent/leaves.h"
 #include "agent/networks.h"
+#include "agent/own.h"
+#include "agent/peers.h"
 #include "lib/log.h"
 
 /* ---- c/trust ---- */
@@ -87,8 +90,11 @@ static enum refusal take_state(struct agent *a, const struct document *d)
 		state_register_put(a->state, "c/state", st.seq, NULL);
 	a->coordinator_seq = st.seq;
 	a->coordinator_present = st.online;
-	if (st.online)
+	if (st.online) { /* the other is a will, of long ago */
+		renew_signed_time(a->renew, st.time);
 		leaves_tell(a);
+		renew_soon(a->renew);
+	}
 	return REFUSED_NOT;
 }
 
@@ -141,6 +147,15 @@ static enum refusal take_ep(struct agent *a, const struct topic *t, const struct
 	return refused;
 }
 
+/* Nobody knows the node: its member may be on its way. */
+static void keep_early(struct agent *a, const struct topic *t, const void *bytes, size_t len)
+{
+	struct network *n = memberships_get(&a->memberships, t->network);
+
+	if (n && n->peers && !peers_get(n->peers, t->id))
+		early_put(&n->early, t->id, bytes, len);
+}
+
 /* A document in a place of its own. */
 static enum refusal take_document(struct agent *a, const struct topic *t, const void *bytes,
 				  size_t len)
@@ -152,6 +167,8 @@ static enum refusal take_document(struct agent *a, const struct topic *t, const 
 	if (t->kind == TOPIC_TRUST)
 		return take_trust(a, bytes, len);
 	refused = document_open(&a->keyring, a->trust->mesh, t, bytes, len, &d);
+	if (refused == REFUSED_KEY && t->kind == TOPIC_EP)
+		keep_early(a, t, bytes, len);
 	if (refused)
 		return refused;
 	switch (t->kind) {
@@ -183,6 +200,10 @@ static enum refusal take_journal(struct agent *a, const struct topic *t, const v
 		return REFUSED_NOT;
 	refused = follow_receive(f, t, bytes, len);
 	network_received(n);
+	if (!refused && own_is_gone(n, t->kind == TOPIC_BEAT)) {
+		n->ended = true;
+		agent_work_soon(a);
+	}
 	return refused;
 }
 

@@ -13,6 +13,7 @@
 #include "agent/follow.h"
 #include "agent/names.h"
 #include "agent/networks.h"
+#include "agent/own.h"
 #include "agent/peers.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -207,6 +208,8 @@ static void admitted(struct join *j, const struct join_answer *answer, const cha
 	}
 	if (n)
 		set_minimums(n, answer, topic, document);
+	if (n)
+		own_joined(n, answer);
 	state_token_put(a->state, j->token.id, j->token.network);
 	state_leaving_del(a->state, j->token.network);
 	state_commit(a->state);
@@ -302,7 +305,9 @@ static void ask(struct join *j)
 	wish.wireguard_key = public_key;
 	wish.endpoints = endpoints;
 	wish.endpoint_count = announce_list(a, &arena, port ? port : PORT_GUESS, endpoints);
-	if (a->memberships.count && a->session) {
+	/* With a certificate that has ended nobody connects: then as at the first time. */
+	if (a->memberships.count && a->session &&
+	    (session_is_connected(a->session) || !renew_has_ended(a->renew))) {
 		uint64_t timeout = JOIN_SECONDS * USEC_PER_SEC;
 
 		j->phase = PHASE_ASKING;

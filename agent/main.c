@@ -154,7 +154,7 @@ int main(int argc, char **argv)
 		  .value = &o.state },
 		{ .name = "token",
 		  .kind = OPT_LIST,
-		  .arg = "TOKEN|@FILE",
+		  .arg = "TOKEN",
 		  .file = true,
 		  .help = "join this token's network",
 		  .list = tokens,

@@ -11,6 +11,7 @@
 #include "schemas/join.h"
 
 struct agent;
+struct early;
 struct follow;
 struct network_names;
 struct peers;
@@ -46,6 +47,9 @@ struct network {
 	uint64_t register_seq;	     /* of our register as it is retained; 0: none */
 	char **register_list;
 	size_t register_count;
+	struct early *early; /* registers of nodes that are no members yet; NULL: none */
+	struct journal_position joined_at; /* agent/own.c; epoch 0: we were seen since */
+	unsigned absent_beats;
 	bool leaving; /* by our own will */
 	bool ended;   /* to be torn down in the next turn */
 	bool dropped; /* its journal is stale for longer than max_stale: no peers */

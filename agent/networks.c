@@ -9,8 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/early.h"
 #include "agent/follow.h"
+#include "agent/inbox.h"
 #include "agent/names.h"
+#include "agent/own.h"
 #include "agent/peers.h"
 #include "agent/reach.h"
 #include "lib/clock.h"
@@ -90,6 +93,23 @@ static bool is_self(const struct network *n, const char *id)
 	return strcmp(id, n->agent->identity.key.id) == 0;
 }
 
+/* Its register may have come before it. */
+static void take_early(struct network *n, const char *id)
+{
+	struct topic t = { .kind = TOPIC_EP };
+	char topic[TOPIC_SIZE];
+	struct buf bytes = { 0 };
+
+	if (!early_take(n->early, id, &bytes))
+		return;
+	memcpy(t.network, n->name, LABEL_SIZE);
+	snprintf(t.id, sizeof(t.id), "%s", id);
+	topic_format(n->agent->trust->mesh, &t, topic);
+	if (inbox_take(n->agent, topic, bytes.data, bytes.len))
+		log_debug("register-refused", "network=%s node=%s", n->name, id);
+	buf_done(&bytes);
+}
+
 static void peer_put(struct network *n, const char *id, const char *body, bool orphan)
 {
 	struct peer p = { 0 };
@@ -110,6 +130,8 @@ static void peer_put(struct network *n, const char *id, const char *body, bool o
 	} else if (is_self(n, id)) {
 		announce_soon(n->agent);
 	}
+	if (!refused)
+		take_early(n, id);
 	arena_done(&a);
 }
 
@@ -356,6 +378,7 @@ void network_start(struct agent *a, struct network *n)
 	struct peers_self self;
 
 	n->agent = a;
+	own_restore(n, a->state);
 	self_of(n, &self);
 	n->peers = peers_new(&self);
 	n->gateways = gateways_new();
@@ -388,6 +411,7 @@ void network_stop(struct network *n)
 		if (n->follow_peers)
 			follow_end(n->follow_peers);
 	}
+	early_free(TAKE(n->early));
 	if (n->reach && !n->ended)
 		reach_store(n->reach);
 	reach_free(n->reach);
@@ -523,6 +547,7 @@ void network_rewrite(struct network *n)
 {
 	if (!n->peers)
 		return;
+	own_rewrite(n);
 	follow_rewrite(n->follow_gateways);
 	if (n->follow_peers)
 		follow_rewrite(n->follow_peers);

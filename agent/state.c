@@ -33,7 +33,7 @@ static const char *const migrations[] = {
 	" ver INTEGER NOT NULL, proven INTEGER NOT NULL, hash BLOB NOT NULL, run BLOB NOT NULL,"
 	" join_reached INTEGER NOT NULL, minimum_epoch INTEGER NOT NULL,"
 	" minimum_ver INTEGER NOT NULL, proof TEXT, proof_kind INTEGER NOT NULL,"
-	" proof_key TEXT NOT NULL, floors TEXT NOT NULL);"
+	" proof_key TEXT NOT NULL, floors TEXT NOT NULL, drop_due INTEGER NOT NULL);"
 	"CREATE TABLE joins (path TEXT PRIMARY KEY, topic TEXT NOT NULL, document TEXT NOT NULL);"
 	"CREATE TABLE members (path TEXT NOT NULL, name TEXT NOT NULL, orphan INTEGER NOT NULL,"
 	" body TEXT NOT NULL, PRIMARY KEY (path, name)) WITHOUT ROWID;"

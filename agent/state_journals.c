@@ -104,6 +104,7 @@ static int read_row(struct db_query *q, struct replica_state *ret)
 	ret->proof_kind = (unsigned)db_int(q, 9);
 	ret->join_topic = text_or_null(q, 12);
 	ret->join = text_or_null(q, 13);
+	ret->drop_due = db_int(q, 14) != 0;
 	if (hash_len != HASH_LEN || run_len != RUN_LEN || strlen(key) >= KEY_ID_SIZE)
 		return -EBADMSG;
 	memcpy(ret->hash, hash, HASH_LEN);
@@ -122,7 +123,7 @@ int state_journal_get(struct state *s, const char *path, struct replica_state *r
 	memset(ret, 0, sizeof(*ret));
 	q = db_query(s->db,
 		     "SELECT epoch, ver, proven, hash, run, join_reached, minimum_epoch,"
-		     " minimum_ver, proof, proof_kind, proof_key, floors, topic, document"
+		     " minimum_ver, proof, proof_kind, proof_key, floors, topic, document, drop_due"
 		     " FROM journals LEFT JOIN joins USING (path) WHERE path = ?",
 		     "s", path);
 	r = db_step(q);
@@ -152,12 +153,14 @@ static void put_row(struct state *s, const char *path, const struct replica_stat
 	state_check(s, db_run(s->db,
 			      "INSERT OR REPLACE INTO journals (path, epoch, ver, proven, hash,"
 			      " run, join_reached, minimum_epoch, minimum_ver, proof, proof_kind,"
-			      " proof_key, floors) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			      "siiibbiiisiss", path, (int64_t)st->position.epoch,
+			      " proof_key, floors, drop_due)"
+			      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			      "siiibbiiisissi", path, (int64_t)st->position.epoch,
 			      (int64_t)st->position.ver, (int64_t)st->proven, st->hash,
 			      (size_t)HASH_LEN, st->run, (size_t)RUN_LEN, (int64_t)st->join_reached,
 			      (int64_t)st->minimum.epoch, (int64_t)st->minimum.ver, st->proof,
-			      (int64_t)st->proof_kind, st->proof_key, buf_cstr(&floors)));
+			      (int64_t)st->proof_kind, st->proof_key, buf_cstr(&floors),
+			      (int64_t)st->drop_due));
 	buf_done(&floors);
 }
 

@@ -72,6 +72,9 @@ static void network_print(const struct buf *answer)
 	say("keepalive  %llus", (unsigned long long)n.keepalive);
 	say("port       %u", n.port);
 	say("max-stale  %s", n.max_stale ? n.max_stale : "never");
+	if (n.waiting)
+		say("waiting    %llu silent, not forgotten before `warren network release %s`",
+		    (unsigned long long)n.waiting, n.name);
 	orphans_print(&n);
 	arena_done(&a);
 }
@@ -233,7 +236,7 @@ static void released_print(const char *network, const struct buf *answer)
 	struct arena a = { 0 };
 
 	client_decode(SERVER_COORDINATOR, answer, &a, api_released_fields, &released);
-	say("network %s: %llu orphan%s released", network, (unsigned long long)released.released,
+	say("network %s: %llu node%s released", network, (unsigned long long)released.released,
 	    released.released == 1 ? "" : "s");
 	arena_done(&a);
 }

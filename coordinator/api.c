@@ -207,6 +207,12 @@ int api_new(struct loop *l, struct authority *a, struct session *s, const struct
 
 	api->authority = a;
 	api->session = s;
+	if (c->bearer && !*c->bearer) {
+		free(api);
+		return explain(error, error_size, -EINVAL,
+			       "the API's key is empty, and would let everybody in: remove "
+			       "api.key from the data directory, and a new one is made");
+	}
 	r = httpd_new(l, &config, &api->httpd);
 	if (r < 0) {
 		free(api);

@@ -184,7 +184,7 @@ static void outlet_audit_begin(struct outlet *o)
 static void network_audit_begin(struct published *n)
 {
 	for (size_t i = 0; i < PUBLISHER_JOURNALS; i++)
-		if (!n->outlets[i].readback)
+		if (!n->outlets[i].readback && !n->outlets[i].lost)
 			outlet_audit_begin(&n->outlets[i]);
 }
 
@@ -264,7 +264,7 @@ static void outlet_readback_end(struct outlet *o)
 		log_warn("orphans", "network=%s count=%zu", o->topic.network, count);
 	readback_free(TAKE(o->readback));
 	o->rolled_back = false;
-	if (map_get(p->audit.wanted.networks, o->topic.network))
+	if (o->lost || map_get(p->audit.wanted.networks, o->topic.network))
 		return; /* held until that is over */
 	o->held = false;
 	outlet_flush(o);
@@ -301,6 +301,19 @@ static void round_end(struct publisher *p)
 			if (n->outlets[i].auditing)
 				outlet_audit_end(&n->outlets[i]);
 	}
+}
+
+void audit_again(struct publisher *p)
+{
+	struct audit *a = &p->audit;
+	struct map_entry *at = NULL;
+
+	subscribe_scope(p, &a->now, false);
+	while ((at = map_next(a->now.sweeps, at)))
+		audit_want_sweep(p, map_entry_key(at));
+	a->running = false;
+	map_free(TAKE(a->same), NULL);
+	audit_want_all(p);
 }
 
 /* ---- messages ---- */

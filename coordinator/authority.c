@@ -23,6 +23,11 @@ int refuse(struct refusal_reason *why, unsigned status, const char *code, const 
 
 int refuse_store(struct refusal_reason *why, int error)
 {
+	if (error == -EFBIG)
+		return refuse(
+			why, 507, "journal_full",
+			"what a network publishes has reached the size that a journal can have;"
+			" nothing was done: remove nodes, or make another network");
 	return refuse(why, error == -ENOSPC ? 507 : 500, "store",
 		      "the coordinator's database cannot be changed: %s (%s); nothing was done",
 		      store_message(), strerror(-error));

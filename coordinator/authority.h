@@ -22,7 +22,7 @@ struct authority {
 	int64_t (*now)(void);	 /* wall seconds: clock_wall */
 };
 
-/* Why not. `status`: the HTTP status (400, 404, 409, 500, 507). */
+/* Why not. `status`: the HTTP status (400, 403, 404, 409, 500, 507). */
 struct refusal_reason {
 	unsigned status;
 	char code[32];
@@ -31,7 +31,7 @@ struct refusal_reason {
 /* Fills it and returns -ECANCELED, so that `return refuse(...)` reads well. */
 int refuse(struct refusal_reason *why, unsigned status, const char *code, const char *fmt, ...)
 	PRINTF(4, 5);
-/* For a negative errno of the store: a sentence about the disk. */
+/* For a negative errno of the store: a sentence about the disk; -EFBIG is the journal's. */
 int refuse_store(struct refusal_reason *why, int error);
 
 /* A transaction around `r`: begin; then end with what happened: commit and flush, or roll back. */
@@ -79,16 +79,24 @@ int node_rename(struct authority *a, const char *node, const char *wish,
 		struct refusal_reason *why);
 /* Out of all its networks. */
 int node_remove(struct authority *a, const char *node, struct refusal_reason *why);
+/* `request`: the hash of the document that asks for it; each is obeyed once. */
 int node_leave(struct authority *a, const char *node_id, const char *network,
-	       struct refusal_reason *why);
+	       const uint8_t request[static HASH_LEN], struct refusal_reason *why);
 /* Another one takes its place: the membership ends. Inside the caller's transaction. */
 int node_replace(struct authority *a, struct arena *arena, const struct member_row *m);
 /* u/<node>/state: taken when its seq is higher. */
 int node_seen(struct authority *a, const char *node_id, const struct node_state *state);
 /* Forgets nodes that were silent for longer than their token's --forget. To be called every
- * `seconds` while the broker is connected: only then, and while some node is heard, does silence count. */
+ * `seconds` while the broker is connected: only then, and while some node is heard, does silence count.
+ * What is more than max(10, 30 %) of a network in ten minutes waits for node_forget_release, and so
+ * does all that comes later. */
 int node_forget(struct authority *a, int64_t seconds);
-/* n/<net>/ep/<node> that was stable for 60 s: into the member, and the topic is cleared. */
+/* How many wait. */
+int node_forget_waiting(struct authority *a, const char *network, uint64_t *ret);
+/* They are forgotten, inside the caller's transaction. */
+int node_forget_release(struct authority *a, const char *network, uint64_t *ret_count);
+/* n/<net>/ep/<node> that was stable for 60 s: into the member, and the topic is cleared. -ECANCELED:
+ * it is old, or the node is no member; -EIO: the store failed. */
 int node_endpoints(struct authority *a, const char *node_id, const char *network,
 		   const struct ep *ep);
 

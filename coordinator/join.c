@@ -189,12 +189,20 @@ static int allocate(struct joining *j)
 	return store_network_put(j->a->store, &j->network);
 }
 
+static int refuse_wireguard_key(struct joining *j, const char *node)
+{
+	return refuse(&j->why, 409, "wireguard_key",
+		      "node %s of network %s has this WireGuard key; make a new one and join again",
+		      node, j->token.network);
+}
+
 /* Peers are known by their WireGuard keys, which are public: with another's key a node would take that
  * one's place at all others. */
 static int check_wireguard_key(struct joining *j)
 {
 	static const uint8_t none[KEY_LEN];
 	struct member_row other;
+	struct orphan_row orphan;
 	int r;
 
 	if (memcmp(j->request->wireguard_key, none, KEY_LEN) == 0)
@@ -206,11 +214,14 @@ static int check_wireguard_key(struct joining *j)
 				&other);
 
 	if (r == 0 && strcmp(other.node, j->node_id) != 0)
-		return refuse(
-			&j->why, 409, "wireguard_key",
-			"node %s of network %s has this WireGuard key; make a new one and join"
-			" again",
-			other.node, j->token.network);
+		return refuse_wireguard_key(j, other.node);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	/* Its own orphan is none any more by now. */
+	r = store_orphan_by_key(j->a->store, &j->arena, j->token.network, j->request->wireguard_key,
+				&orphan);
+	if (r == 0)
+		return refuse_wireguard_key(j, orphan.node);
 	return r == -ENOENT ? 0 : r;
 }
 

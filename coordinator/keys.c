@@ -308,7 +308,7 @@ static int load_certificates(const struct loader *l, struct keys *k)
 int keys_load(const char *dir, struct keys *ret, char *error, size_t error_size)
 {
 	const struct loader l = { .dir = dir, .error = error, .error_size = error_size };
-	struct keys k = { 0 };
+	struct keys k = { .dir = xstrdup(dir) };
 	int r;
 
 	if ((r = load_trust(&l, &k)) < 0 || (r = load_signing(&l, &k)) < 0 ||
@@ -330,11 +330,20 @@ void keys_done(struct keys *k)
 {
 	sign_key_done(&k->signing);
 	trust_free(k->trust);
+	free(k->dir);
 	free(k->ca_pem);
 	free(k->tls_cert_pem);
 	wipe_text(k->ca_key_pem);
 	wipe_text(k->tls_key_pem);
 	memset(k, 0, sizeof(*k));
+}
+
+enum refusal keys_trust_take(const struct keys *k, const void *bytes, size_t len, int *ret_error)
+{
+	enum refusal refused = trust_take(k->trust, bytes, len, NULL);
+
+	*ret_error = refused ? 0 : write_text(k->dir, "trust.doc", k->trust->bytes.data);
+	return refused;
 }
 
 int keys_issue(const struct keys *k, const char *csr_pem, const char *const *uris, size_t count,

@@ -17,6 +17,7 @@
 #include "schemas/trust.h"
 
 struct keys {
+	char *dir;
 	char mesh[MESH_ID_SIZE];
 	struct sign_key signing;
 	struct trust *trust; /* has the root's public key, the brokers, the document */
@@ -37,6 +38,9 @@ void keys_remove(const char *dir, const char *root_out);
 /* 0, or a negative errno with a sentence in `error`. */
 int keys_load(const char *dir, struct keys *ret, char *error, size_t error_size);
 void keys_done(struct keys *k);
+/* A c/trust document from elsewhere: when the root signed it and it is newer than ours, it is ours
+ * from now on, also on disk (0; *ret_error: why it could not be written). Else why not. */
+enum refusal keys_trust_take(const struct keys *k, const void *bytes, size_t len, int *ret_error);
 /* Issues a certificate for `csr_pem` with these URIs; the result is the certificate alone. */
 int keys_issue(const struct keys *k, const char *csr_pem, const char *const *uris, size_t count,
 	       int64_t not_before, int64_t not_after, struct buf *ret_pem);

@@ -161,6 +161,7 @@ static int network_found(void *owner, const char *network, const char *settings)
 static int run(const struct run_options *o)
 {
 	struct daemon d = { .loop = loop_new() };
+	bool revoked;
 	int r;
 
 	lock_data(o->data);
@@ -180,6 +181,7 @@ static int run(const struct run_options *o)
 	r = loop_run(d.loop);
 	daemon_notify("STOPPING=1");
 	log_info("stopping", "mesh=%s", d.keys.mesh);
+	revoked = !trust_is_valid(d.keys.trust, d.keys.signing.id);
 	api_free(d.api);
 	session_free(d.session);
 	publisher_free(d.publisher);
@@ -188,7 +190,7 @@ static int run(const struct run_options *o)
 	buf_done(&d.cert);
 	buf_done(&d.bearer);
 	loop_free(d.loop);
-	return r < 0 ? 1 : 0;
+	return r < 0 || revoked ? 1 : 0;
 }
 
 static int run_main(int argc, char **argv)

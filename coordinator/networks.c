@@ -211,6 +211,7 @@ int network_release(struct authority *a, const char *name, uint64_t *ret_release
 	struct arena arena = { 0 };
 	struct orphan_row *orphans;
 	struct network n;
+	uint64_t forgotten = 0;
 	size_t count = 0;
 	int r = authority_begin(a, why);
 
@@ -226,10 +227,12 @@ int network_release(struct authority *a, const char *name, uint64_t *ret_release
 		r = store_orphan_delete(a->store, name, NULL);
 	if (r == 0)
 		r = publisher_release(a->publisher, name);
+	if (r == 0)
+		r = node_forget_release(a, name, &forgotten);
 	arena_done(&arena);
 	r = authority_end(a, r, why);
 	if (r == 0)
-		*ret_released = count;
+		*ret_released = count + forgotten;
 	return r;
 }
 
@@ -250,6 +253,8 @@ int network_orphan_add(struct authority *a, const char *network, const char *nod
 		o.name = p.name;
 		for (size_t i = 0; i < p.address_count && o.host == UINT64_MAX; i++)
 			o.host = host_index(&n, &p.addresses[i]);
+		for (size_t i = 0; i < MIN(p.key_count, ARRAY_SIZE(o.keys)); i++)
+			memcpy(o.keys[i], p.keys[i].key, KEY_LEN);
 	}
 	if (r == 0)
 		r = store_orphan_put(a->store, &o);
@@ -313,11 +318,12 @@ static int network_fill(struct authority *a, struct arena *arena, struct network
 			struct api_network *ret)
 {
 	char stale[DURATION_SIZE];
-	struct member_row *members;
 	struct orphan_row *orphans;
-	size_t count;
-	int r = store_member_list(a->store, arena, n->name, NULL, &members, &count);
+	uint64_t nodes, waiting;
+	int r = store_member_count(a->store, n->name, &nodes);
 
+	if (r == 0)
+		r = node_forget_waiting(a, n->name, &waiting);
 	if (r < 0)
 		return r;
 	duration_format(n->max_stale ? (int64_t)n->max_stale : DURATION_NEVER, stale);
@@ -329,7 +335,8 @@ static int network_fill(struct authority *a, struct arena *arena, struct network
 		.keepalive = n->keepalive,
 		.port = n->port,
 		.max_stale = arena_strdup(arena, stale),
-		.nodes = count,
+		.nodes = nodes,
+		.waiting = waiting,
 	};
 	r = store_orphan_list(a->store, arena, n->name, &orphans, &ret->orphan_count);
 	if (r < 0)

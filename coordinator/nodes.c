@@ -11,6 +11,12 @@
 #include "lib/text.h"
 
 #define FORGET_MAX 100 /* in one transaction; the rest follow in the next */
+#define FORGET_AT_ONCE 10
+#define FORGET_PERCENT 30
+#define FORGET_WINDOW 600
+#define WAITS_VALUE                                                                                \
+	"forget-waits " /* store value by network: 0, or some wait: 1 + those that may go */
+#define RELEASED_VALUE "forget-released " /* when it was released, wall */
 
 static void node_fill(struct arena *arena, const struct network *n, const struct member_row *m,
 		      const struct node_row *node, struct api_node *ret)
@@ -231,7 +237,7 @@ int node_remove(struct authority *a, const char *node, struct refusal_reason *wh
 }
 
 int node_leave(struct authority *a, const char *node_id, const char *network,
-	       struct refusal_reason *why)
+	       const uint8_t request[static HASH_LEN], struct refusal_reason *why)
 {
 	struct arena arena = { 0 };
 	struct member_row m;
@@ -242,6 +248,13 @@ int node_leave(struct authority *a, const char *node_id, const char *network,
 	r = store_member_get(a->store, &arena, network, node_id, &m);
 	if (r == -ENOENT)
 		r = refuse(why, 404, "not_a_member", "this node is not in network %s", network);
+	if (r == 0)
+		r = store_leave_put(a->store, node_id, request, a->now());
+	if (r == -EEXIST)
+		r = refuse(
+			why, 403, "ended",
+			"this request was obeyed before, and the node has joined network %s since",
+			network);
 	if (r == 0)
 		r = member_end(a, &arena, &m, WHY_LEFT);
 	if (r == 0)
@@ -279,19 +292,13 @@ int node_seen(struct authority *a, const char *node_id, const struct node_state 
 	return r;
 }
 
-int node_forget(struct authority *a, int64_t seconds)
+static int forget(struct authority *a, const char *network, size_t max)
 {
-	struct refusal_reason why;
 	struct arena arena = { 0 };
 	struct member_row *members;
 	size_t count = 0;
-	int r = authority_begin(a, &why);
+	int r = store_member_silent(a->store, &arena, network, max, &members, &count);
 
-	if (r < 0)
-		return r;
-	r = store_silence_add(a->store, seconds);
-	if (r == 0)
-		r = store_member_silent(a->store, &arena, FORGET_MAX, &members, &count);
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		log_info("node-forgotten", "network=%s node=%s name=%s", members[i].network,
 			 members[i].node, members[i].name);
@@ -300,19 +307,124 @@ int node_forget(struct authority *a, int64_t seconds)
 			r = node_after_end(a, &arena, members[i].node);
 	}
 	arena_done(&arena);
+	return r;
+}
+
+static const char *value_name(const char *value, const char *network, char ret[static 128])
+{
+	snprintf(ret, 128, "%s%s", value, network);
+	return ret;
+}
+
+/* How many more of a network may be forgotten by themselves now. */
+static int forget_allowed(struct authority *a, const char *network, uint64_t *ret)
+{
+	uint64_t members = 0, recent = 0, released = 0, limit;
+	int64_t now = a->now(), since = now - FORGET_WINDOW;
+	char name[128];
+	int r = store_value_get(a->store, value_name(RELEASED_VALUE, network, name), &released);
+
+	if ((int64_t)released <= now)
+		since = MAX(since, (int64_t)released);
+	if (r == 0)
+		r = store_member_count(a->store, network, &members);
+	if (r == 0)
+		r = store_ended_count(a->store, network, WHY_SILENT, since, &recent);
+	limit = MAX((uint64_t)FORGET_AT_ONCE, (members + recent) * FORGET_PERCENT / 100);
+	*ret = limit > recent ? limit - recent : 0;
+	return r;
+}
+
+static int forget_in(struct authority *a, const char *network)
+{
+	uint64_t silent = 0, allowed = 0, waits = 0, now;
+	char name[128];
+	int r = store_member_silent_count(a->store, network, &silent);
+
+	if (r == 0)
+		r = store_value_get(a->store, value_name(WAITS_VALUE, network, name), &waits);
+	if (r == 0 && !silent && waits)
+		return store_value_put(a->store, name, 0);
+	if (r == 0 && silent && !waits)
+		r = forget_allowed(a, network, &allowed);
+	if (r < 0 || !silent)
+		return r;
+	if (!waits && silent > allowed) {
+		log_warn("forget-waits",
+			 "network=%s count=%llu silent for too long, too many at once to be"
+			 " forgotten before `warren network release %s`",
+			 network, (unsigned long long)(silent - allowed), network);
+		waits = allowed + 1;
+	}
+	now = MIN(waits ? waits - 1 : silent, (uint64_t)FORGET_MAX);
+	if (waits)
+		r = store_value_put(a->store, name, waits - now);
+	return r < 0 || !now ? r : forget(a, network, now);
+}
+
+int node_forget(struct authority *a, int64_t seconds)
+{
+	struct refusal_reason why;
+	struct arena arena = { 0 };
+	struct network *networks;
+	size_t count = 0;
+	int r = authority_begin(a, &why);
+
+	if (r < 0)
+		return r;
+	r = store_silence_add(a->store, seconds);
+	if (r == 0)
+		r = store_joins_prune(a->store, a->now());
+	if (r == 0)
+		r = store_network_list(a->store, &arena, &networks, &count);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = forget_in(a, networks[i].name);
+	arena_done(&arena);
 	return authority_end(a, r, &why);
+}
+
+int node_forget_waiting(struct authority *a, const char *network, uint64_t *ret)
+{
+	uint64_t waits, silent = 0;
+	char name[128];
+	int r = store_value_get(a->store, value_name(WAITS_VALUE, network, name), &waits);
+
+	if (r == 0 && waits)
+		r = store_member_silent_count(a->store, network, &silent);
+	*ret = waits && silent >= waits ? silent - waits + 1 : 0;
+	return r;
+}
+
+int node_forget_release(struct authority *a, const char *network, uint64_t *ret_count)
+{
+	char name[128];
+	int r = node_forget_waiting(a, network, ret_count);
+
+	if (r < 0 || !*ret_count)
+		return r;
+	r = store_member_silent_count(a->store, network, ret_count);
+	if (r < 0)
+		return r;
+	r = store_value_put(a->store, value_name(WAITS_VALUE, network, name), 0);
+	if (r == 0)
+		r = forget(a, network, *ret_count);
+	/* What went with a consent is not counted. */
+	if (r == 0)
+		r = store_value_put(a->store, value_name(RELEASED_VALUE, network, name),
+				    (uint64_t)MAX(a->now(), 0));
+	return r;
 }
 
 int node_endpoints(struct authority *a, const char *node_id, const char *network,
 		   const struct ep *ep)
 {
-	struct refusal_reason why;
+	struct refusal_reason why = { 0 };
 	struct arena arena = { 0 };
 	struct member_row m;
 	int r = authority_begin(a, &why);
 
 	if (r < 0)
-		return r;
+		return -EIO;
 	r = store_member_get(a->store, &arena, network, node_id, &m);
 	if (r == 0 && ep->seq <= m.ep_seq)
 		r = -ECANCELED;
@@ -327,5 +439,6 @@ int node_endpoints(struct authority *a, const char *node_id, const char *network
 	if (r == 0)
 		clear_topic(a, TOPIC_EP, network, node_id);
 	arena_done(&arena);
-	return authority_end(a, r == -ENOENT ? -ECANCELED : r, &why);
+	r = authority_end(a, r == -ENOENT ? -ECANCELED : r, &why);
+	return r < 0 && why.status ? -EIO : r; /* only the store fills it */
 }

@@ -15,6 +15,8 @@
 #include "lib/clock.h"
 #include "lib/crypto.h"
 
+#define LOAD_AGAIN USEC_PER_SEC
+
 /* ---- what the writer asks for ---- */
 
 static int io_store(void *owner, const struct writer_record *rec)
@@ -75,6 +77,8 @@ static void ops_add(struct outlet *o, const char *name, const char *body, enum j
 /* Outside of transactions, and after one that was committed. */
 static void ops_settle(struct outlet *o)
 {
+	if (o->lost)
+		return;
 	if (!writer_is_pending(o->writer))
 		ops_cut(o, 0);
 	o->kept = o->op_count;
@@ -137,12 +141,16 @@ void outlet_done(struct outlet *o)
 int outlet_begin(struct outlet *o, uint64_t seen)
 {
 	o->dirty = true;
+	if (o->lost)
+		return -EIO;
 	return writer_begin(o->writer, loop_now(o->publisher->loop), seen, clock_wall(), false);
 }
 
 static int outlet_change(struct outlet *o, const char *name, const char *body, enum journal_why why)
 {
 	o->dirty = true;
+	if (o->lost)
+		return -EIO;
 	ops_add(o, name, body, why);
 	return change(o, &o->ops[o->op_count - 1]);
 }
@@ -174,6 +182,8 @@ int outlet_commit(struct outlet *o)
 int outlet_release(struct outlet *o)
 {
 	o->dirty = true;
+	if (o->lost)
+		return -EIO;
 	return writer_release(o->writer, loop_now(o->publisher->loop));
 }
 
@@ -185,24 +195,9 @@ static void send_queue(struct outlet *o)
 		writer_flush(o->writer);
 }
 
-void outlet_tick(struct outlet *o)
+uint64_t outlet_due(const struct outlet *o)
 {
-	struct timespec ts;
-	int r;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	r = writer_tick(o->writer, loop_now(o->publisher->loop),
-			(uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000);
-	if (r < 0 && log_allowed(&o->publisher->limit))
-		log_error("journal-store", "path=%s error=%s", o->path, log_quote(store_message()));
-	ops_settle(o);
-	send_queue(o);
-}
-
-void outlet_flush(struct outlet *o)
-{
-	ops_settle(o);
-	send_queue(o);
+	return o->lost ? o->load_at : writer_due(o->writer);
 }
 
 /* An audit that was under way loses what it read: another one follows, and until then nothing of
@@ -218,12 +213,47 @@ int outlet_reload(struct outlet *o)
 	r = load(o);
 	for (size_t i = 0; r == 0 && i < o->op_count; i++)
 		r = change(o, &o->ops[i]);
-	ops_settle(o);
 	o->auditing = false;
+	o->held |= o->lost;
+	o->lost = r < 0;
+	if (o->lost) {
+		/* An empty writer: to an audit the broker's copy would be the newer one. */
+		o->held = true;
+		o->load_at = loop_now(o->publisher->loop) + LOAD_AGAIN;
+		return r;
+	}
+	ops_settle(o);
 	if (o->held)
 		audit_want(o->publisher, o->topic.network);
 	send_queue(o);
-	return r;
+	return 0;
+}
+
+void outlet_tick(struct outlet *o)
+{
+	struct timespec ts;
+	int r;
+
+	if (o->lost) {
+		r = outlet_reload(o);
+		if (r < 0 && log_allowed(&o->publisher->limit))
+			log_error("journal-load", "path=%s error=%s", o->path,
+				  log_quote(store_message()));
+		return;
+	}
+	clock_gettime(CLOCK_REALTIME, &ts);
+	r = writer_tick(o->writer, loop_now(o->publisher->loop),
+			(uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000);
+	if (r < 0 && log_allowed(&o->publisher->limit))
+		log_error("journal-store", "path=%s error=%s", o->path, log_quote(store_message()));
+	ops_settle(o);
+	send_queue(o);
+}
+
+void outlet_flush(struct outlet *o)
+{
+	ops_settle(o);
+	send_queue(o);
 }
 
 void outlet_connected(struct outlet *o)

@@ -64,7 +64,7 @@ static void prepare(struct loop_hook *h)
 
 	EACH_OUTLET(p, o)
 	{
-		due = MIN(due, writer_due(o->writer));
+		due = MIN(due, outlet_due(o));
 		if (o->readback)
 			due = MIN(due, readback_due(o->readback));
 	}
@@ -77,7 +77,7 @@ static void fired(struct loop_timer *t)
 	uint64_t now = loop_now(p->loop);
 
 	EACH_OUTLET(p, o)
-	if (writer_due(o->writer) <= now)
+	if (outlet_due(o) <= now)
 		outlet_tick(o);
 	audit_tick(p);
 }
@@ -258,7 +258,7 @@ int publisher_network_del(struct publisher *p, const char *network)
 		return -ENOENT;
 	for (size_t i = 0; r == 0 && i < PUBLISHER_JOURNALS; i++) {
 		epoch = MAX(epoch, writer_position(n->outlets[i].writer).epoch);
-		r = store_journal_delete(p->store, n->outlets[i].path);
+		r = n->outlets[i].lost ? -EIO : store_journal_delete(p->store, n->outlets[i].path);
 	}
 	epoch_value_name(network, name, sizeof(name));
 	if (r == 0)
@@ -273,17 +273,8 @@ int publisher_put(struct publisher *p, const char *network, enum journal_kind ki
 		  const char *name, const char *body)
 {
 	struct outlet *o = find_outlet(p, network, kind);
-	struct json_error err;
-	struct buf compact = { 0 };
-	int r;
 
-	if (!o)
-		return -ENOENT;
-	r = json_compact(body, strlen(body), &compact, &err);
-	if (r == 0)
-		r = outlet_put(o, name, buf_cstr(&compact));
-	buf_done(&compact);
-	return r;
+	return o ? outlet_put(o, name, body) : -ENOENT;
 }
 
 int publisher_del(struct publisher *p, const char *network, enum journal_kind kind,

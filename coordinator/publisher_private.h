@@ -35,6 +35,8 @@ struct outlet {
 	size_t op_count, op_cap, kept;
 	bool dirty;		      /* touched in the open transaction */
 	bool held;		      /* nothing is sent before an audit is over */
+	bool lost;		      /* a roll-back could not load it: its writer is empty */
+	uint64_t load_at;	      /* monotonic: then it is tried again */
 	bool auditing;		      /* its retained documents go to the writer */
 	bool rolled_back;	      /* found by an audit, and not yet read back */
 	struct journal_position seen; /* the broker's highest position that is signed by us */
@@ -110,10 +112,12 @@ int outlet_del(struct outlet *o, const char *name, enum journal_why why);
 const char *outlet_latest(const struct outlet *o, const char *name);
 int outlet_commit(struct outlet *o);
 int outlet_release(struct outlet *o);
+uint64_t outlet_due(const struct outlet *o);
 void outlet_tick(struct outlet *o);
 /* The transaction was committed; sends unless held. */
 void outlet_flush(struct outlet *o);
-/* It was rolled back: the writer is made anew from the store. */
+/* It was rolled back: the writer is made anew from the store. Where that fails nothing is sent and
+ * no change is taken until it could be done. */
 int outlet_reload(struct outlet *o);
 void outlet_connected(struct outlet *o);
 void outlet_disconnected(struct outlet *o);
@@ -142,6 +146,8 @@ void audit_disconnected(struct publisher *p);
 bool audit_message(struct publisher *p, const struct topic *t, const struct mqtt_message *m);
 uint64_t audit_due(const struct publisher *p);
 void audit_tick(struct publisher *p);
+/* The round that is under way is broken off, and one of everything is made instead. */
+void audit_again(struct publisher *p);
 /* The topic with a wildcard for network, slot, id. `network` NULL: all. */
 void audit_filter(const struct publisher *p, enum topic_kind kind, enum journal_kind journal,
 		  const char *network, char ret[static TOPIC_SIZE]);

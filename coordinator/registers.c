@@ -245,6 +245,29 @@ void registers_audit_begin(struct publisher *p)
 	p->audit.same = map_new();
 }
 
+/* Ours is older where we were restored from a backup: joiners would be given keys that are revoked.
+ * What else the broker holds may be signed by a key that is known only now. */
+static bool take_trust(struct publisher *p, const struct mqtt_message *m)
+{
+	uint64_t seq = p->keys->trust->body.seq;
+	int r;
+
+	if (keys_trust_take(p->keys, m->payload, m->len, &r) || p->keys->trust->body.seq == seq)
+		return false;
+	log_warn("trust-taken", "seq=%llu instead of %llu: the broker's is newer",
+		 (unsigned long long)p->keys->trust->body.seq, (unsigned long long)seq);
+	if (r < 0)
+		log_error("trust-store", "error=%s", log_quote(strerror(-r)));
+	if (trust_is_valid(p->keys->trust, p->keys->signing.id)) {
+		audit_again(p);
+	} else {
+		/* What we sign is refused everywhere, and would overwrite what is valid. */
+		log_error("signing-key-revoked", "key=%s", p->keys->signing.id);
+		loop_stop(p->loop);
+	}
+	return true;
+}
+
 void registers_audit(struct publisher *p, const struct topic *t, const struct mqtt_message *m)
 {
 	const char *path = path_in(p, m->topic);
@@ -254,6 +277,8 @@ void registers_audit(struct publisher *p, const struct topic *t, const struct mq
 	size_t len;
 
 	if (!p->audit.same || !m->retained || m->len == 0)
+		return;
+	if (t->kind == TOPIC_TRUST && take_trust(p, m))
 		return;
 	if (t->kind == TOPIC_TRUST)
 		document = p->keys->trust->bytes.data;

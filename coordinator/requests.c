@@ -89,11 +89,14 @@ static void renew(struct session *s, const char *node, const struct node_request
 	buf_done(&pem);
 }
 
-static void leave(struct session *s, const char *node, const struct node_request *request)
+static void leave(struct session *s, const char *node, const struct node_request *request,
+		  const struct mqtt_message *m)
 {
+	uint8_t hash[HASH_LEN];
 	struct refusal_reason why;
 
-	if (node_leave(s->authority, node, request->network, &why) < 0) {
+	sha256(m->payload, m->len, hash);
+	if (node_leave(s->authority, node, request->network, hash, &why) < 0) {
 		respond(s, node, request->rid, NULL, &why);
 	} else {
 		log_info("left", "network=%s node=%s", request->network, node);
@@ -132,7 +135,7 @@ void request_node(struct session *s, const struct topic *t, const struct mqtt_me
 			renew(s, t->id, &request);
 			break;
 		case NODE_OP_LEAVE:
-			leave(s, t->id, &request);
+			leave(s, t->id, &request, m);
 			break;
 		case NODE_OP_ROTATE:
 			rotate(s, t->id, &request);

@@ -57,6 +57,12 @@ static const char *const migrations[] = {
 	" PRIMARY KEY (path, name)) WITHOUT ROWID;"
 	"CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;",
 
+	"ALTER TABLE orphans ADD COLUMN key BLOB;"
+	"ALTER TABLE orphans ADD COLUMN other_key BLOB;"
+	"CREATE INDEX orphans_key ON orphans (network, key);"
+	"CREATE INDEX orphans_other_key ON orphans (network, other_key);"
+	"ALTER TABLE leaves ADD COLUMN node TEXT NOT NULL DEFAULT '';"
+	"CREATE INDEX leaves_node ON leaves (node, at);",
 	"CREATE TABLE gateways (id TEXT PRIMARY KEY, network TEXT NOT NULL, node TEXT, tag TEXT,"
 	" site TEXT, ranges TEXT NOT NULL, nat INTEGER NOT NULL, priority INTEGER NOT NULL)"
 	" WITHOUT ROWID;"

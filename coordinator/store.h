@@ -79,8 +79,6 @@ struct node_row {
 };
 int store_node_put(struct store *s, const struct node_row *n);
 int store_node_get(struct store *s, struct arena *a, const char *id, struct node_row *ret);
-int store_node_list(struct store *s, struct arena *a, struct node_row **ret, size_t *ret_count);
-int store_node_delete(struct store *s, const char *id);
 /* That many seconds more of silence for every node that is not online; nothing when none is. */
 int store_silence_add(struct store *s, int64_t seconds);
 
@@ -112,10 +110,12 @@ int store_member_by_key(struct store *s, struct arena *a, const char *network,
 /* By network, by node, or all: NULL is any. Sorted by network, name. */
 int store_member_list(struct store *s, struct arena *a, const char *network, const char *node,
 		      struct member_row **ret, size_t *ret_count);
+int store_member_count(struct store *s, const char *network, uint64_t *ret);
 int store_member_delete(struct store *s, const char *network, const char *node);
 /* Members whose node has been silent for as long as their token says (`forget`), at most `max`. */
-int store_member_silent(struct store *s, struct arena *a, size_t max, struct member_row **ret,
-			size_t *ret_count);
+int store_member_silent(struct store *s, struct arena *a, const char *network, size_t max,
+			struct member_row **ret, size_t *ret_count);
+int store_member_silent_count(struct store *s, const char *network, uint64_t *ret);
 
 /* A membership that ended: what its node may not do with an old token, and what it gets back. */
 struct ended_row {
@@ -132,6 +132,9 @@ int store_ended_get(struct store *s, struct arena *a, const char *network, const
 		    struct ended_row *ret);
 int store_ended_list(struct store *s, struct arena *a, const char *node, struct ended_row **ret,
 		     size_t *ret_count);
+/* Those that ended for that reason after a time. */
+int store_ended_count(struct store *s, const char *network, unsigned why, int64_t since,
+		      uint64_t *ret);
 int store_ended_delete(struct store *s, const char *network, const char *node);
 
 /* ---- host indexes */
@@ -211,12 +214,16 @@ struct join_row {
 int store_join_put(struct store *s, const struct join_row *j); /* -EEXIST: nonce or request known */
 int store_join_get(struct store *s, struct arena *a, const uint8_t request[static HASH_LEN],
 		   struct join_row *ret);
+/* Forgets what nobody can make use of any more: of a join that was replaced or has ended, the answer;
+ * and all of it once its token is revoked or has expired. */
+int store_joins_prune(struct store *s, int64_t now);
 /* Is the nonce of this token used? */
 int store_join_nonce(struct store *s, const char *token, const uint8_t nonce[static 16], bool *ret);
 
 /* A request to leave, by its hash, so that it is obeyed once: played back, it would end what the node
  * joined since. -EEXIST: it was obeyed. */
-int store_leave_put(struct store *s, const uint8_t request[static HASH_LEN], int64_t at);
+int store_leave_put(struct store *s, const char *node, const uint8_t request[static HASH_LEN],
+		    int64_t at);
 
 /* ---- registers that we write: newest document per path */
 int store_register_put(struct store *s, const char *path, uint64_t seq, const char *document);
@@ -234,13 +241,17 @@ struct orphan_row {
 	char *node; /* member name in the peers journal */
 	char *name; /* NULL: unreadable */
 	char *body;
-	uint64_t host; /* UINT64_MAX: outside the ranges */
+	uint64_t host;		  /* UINT64_MAX: outside the ranges */
+	uint8_t keys[2][KEY_LEN]; /* WireGuard; zeros: none. The second while it rotates */
 };
 int store_orphan_put(struct store *s, const struct orphan_row *o);
 int store_orphan_list(struct store *s, struct arena *a, const char *network,
 		      struct orphan_row **ret, size_t *ret_count); /* network NULL: all */
 int store_orphan_get(struct store *s, struct arena *a, const char *network, const char *node,
 		     struct orphan_row *ret);
+/* The one whose WireGuard key it is. */
+int store_orphan_by_key(struct store *s, struct arena *a, const char *network,
+			const uint8_t wireguard_key[static KEY_LEN], struct orphan_row *ret);
 int store_orphan_name_taken(struct store *s, const char *network, const char *name, bool *ret);
 int store_orphan_delete(struct store *s, const char *network,
 			const char *node); /* node NULL: all */

@@ -8,6 +8,9 @@
 
 #include "coordinator/store_private.h"
 
+#define LEAVES_MAX 64 /* kept of one node */
+#define DAY 86400
+
 int store_token_put(struct store *s, const struct token_row *t)
 {
 	struct buf tags = { 0 }, ranges = { 0 };
@@ -114,10 +117,46 @@ int store_join_get(struct store *s, struct arena *a, const uint8_t request[stati
 	return query_finish_one(q, r);
 }
 
-int store_leave_put(struct store *s, const uint8_t request[static HASH_LEN], int64_t at)
+/* Those of one node are bounded by their number: only itself can have asked for so many. */
+int store_leave_put(struct store *s, const char *node, const uint8_t request[static HASH_LEN],
+		    int64_t at)
 {
-	return db_run(s->db, "INSERT INTO leaves VALUES (?, ?)", "bi", request, (size_t)HASH_LEN,
-		      at);
+	int r = db_begin(s->db);
+
+	if (r < 0)
+		return r;
+	r = db_run(s->db, "INSERT INTO leaves VALUES (?, ?, ?)", "bis", request, (size_t)HASH_LEN,
+		   at, node);
+	if (r == 0)
+		r = db_run(s->db,
+			   "DELETE FROM leaves WHERE node = ?1 AND request NOT IN (SELECT request"
+			   " FROM leaves WHERE node = ?1 ORDER BY at DESC LIMIT ?2)",
+			   "si", node, (int64_t)LEAVES_MAX);
+	return store_end(s, r);
+}
+
+#define IS_OVER                                                                                    \
+	"(EXISTS (SELECT 1 FROM members WHERE members.network = joins.network"                     \
+	" AND members.node = joins.node AND members.request != joins.request)"                     \
+	" OR EXISTS (SELECT 1 FROM ended WHERE ended.network = joins.network"                      \
+	" AND ended.node = joins.node))"
+
+/* The nonce stays as long as the token is good for another join, and a day longer: the clock may be
+ * set back. */
+int store_joins_prune(struct store *s, int64_t now)
+{
+	int r = db_begin(s->db);
+
+	if (r < 0)
+		return r;
+	r = db_run(s->db,
+		   "DELETE FROM joins WHERE " IS_OVER " AND NOT EXISTS (SELECT 1 FROM tokens"
+		   " WHERE id = joins.token AND revoked = 0 AND (expires = 0 OR expires > ?))",
+		   "i", now - DAY);
+	if (r == 0)
+		r = db_run(s->db, "UPDATE joins SET answer = '' WHERE answer != '' AND " IS_OVER,
+			   "");
+	return store_end(s, r);
 }
 
 int store_join_nonce(struct store *s, const char *token, const uint8_t nonce[static 16], bool *ret)

@@ -48,26 +48,6 @@ int store_node_get(struct store *s, struct arena *a, const char *id, struct node
 	return query_finish_one(q, r);
 }
 
-int store_node_list(struct store *s, struct arena *a, struct node_row **ret, size_t *ret_count)
-{
-	struct db_query *q = db_query(s->db, "SELECT " NODE_COLUMNS " FROM nodes ORDER BY id", "");
-	struct node_row *rows = NULL;
-	size_t count = 0, cap = 0;
-	int r;
-
-	while ((r = db_step(q)) == 1)
-		node_read(a, q, ROWS_ADD(rows, count, cap));
-	db_finish(q);
-	*ret = ROWS_KEEP(a, rows, count);
-	*ret_count = count;
-	return r;
-}
-
-int store_node_delete(struct store *s, const char *id)
-{
-	return db_run(s->db, "DELETE FROM nodes WHERE id = ?", "s", id);
-}
-
 int store_silence_add(struct store *s, int64_t seconds)
 {
 	return db_run(s->db,
@@ -196,22 +176,45 @@ int store_member_list(struct store *s, struct arena *a, const char *network, con
 	return r;
 }
 
+static int count_read(struct db_query *q, uint64_t *ret)
+{
+	int r = db_step(q);
+
+	*ret = r == 1 ? (uint64_t)db_int(q, 0) : 0;
+	return query_finish_one(q, r);
+}
+
+int store_member_count(struct store *s, const char *network, uint64_t *ret)
+{
+	return count_read(db_query(s->db, "SELECT count(*) FROM members WHERE network = ?", "s",
+				   network),
+			  ret);
+}
+
 int store_member_delete(struct store *s, const char *network, const char *node)
 {
 	return db_run(s->db, "DELETE FROM members WHERE network = ? AND node = ?", "ss", network,
 		      node);
 }
 
-int store_member_silent(struct store *s, struct arena *a, size_t max, struct member_row **ret,
-			size_t *ret_count)
+#define IS_SILENT                                                                                  \
+	"network = ?1 AND EXISTS (SELECT 1 FROM nodes, tokens WHERE nodes.id = members.node"       \
+	" AND tokens.id = members.token AND nodes.silent >= tokens.forget)"
+
+int store_member_silent_count(struct store *s, const char *network, uint64_t *ret)
 {
-	struct db_query *q =
-		db_query(s->db,
-			 "SELECT " MEMBER_COLUMNS " FROM members WHERE EXISTS (SELECT 1"
-			 " FROM nodes, tokens WHERE nodes.id = members.node"
-			 " AND tokens.id = members.token AND nodes.silent >= tokens.forget)"
-			 " ORDER BY network, name LIMIT ?",
-			 "i", (int64_t)max);
+	return count_read(db_query(s->db, "SELECT count(*) FROM members WHERE " IS_SILENT, "s",
+				   network),
+			  ret);
+}
+
+int store_member_silent(struct store *s, struct arena *a, const char *network, size_t max,
+			struct member_row **ret, size_t *ret_count)
+{
+	struct db_query *q = db_query(s->db,
+				      "SELECT " MEMBER_COLUMNS " FROM members WHERE " IS_SILENT
+				      " ORDER BY name LIMIT ?2",
+				      "si", network, (int64_t)max);
 	struct member_row *rows = NULL;
 	size_t count = 0, cap = 0;
 	int r;
@@ -284,6 +287,16 @@ int store_ended_list(struct store *s, struct arena *a, const char *node, struct 
 	return r;
 }
 
+int store_ended_count(struct store *s, const char *network, unsigned why, int64_t since,
+		      uint64_t *ret)
+{
+	return count_read(db_query(s->db,
+				   "SELECT count(*) FROM ended WHERE network = ? AND why = ?"
+				   " AND at > ?",
+				   "sii", network, (int64_t)why, since),
+			  ret);
+}
+
 int store_ended_delete(struct store *s, const char *network, const char *node)
 {
 	return db_run(s->db, "DELETE FROM ended WHERE network = ? AND node = ?", "ss", network,
@@ -336,13 +349,22 @@ int store_host_take(struct store *s, const char *network, uint64_t host)
 
 /* ---- orphans */
 
-int store_orphan_put(struct store *s, const struct orphan_row *o)
+/* No key is found by no key. */
+static size_t key_size(const uint8_t key[static KEY_LEN])
 {
-	return db_run(s->db, "INSERT OR REPLACE INTO orphans VALUES (?, ?, ?, ?, ?)", "ssssi",
-		      o->network, o->node, o->name, o->body, (int64_t)o->host);
+	static const uint8_t none[KEY_LEN];
+
+	return memcmp(key, none, KEY_LEN) == 0 ? 0 : KEY_LEN;
 }
 
-#define ORPHAN_COLUMNS "network, node, name, body, host"
+int store_orphan_put(struct store *s, const struct orphan_row *o)
+{
+	return db_run(s->db, "INSERT OR REPLACE INTO orphans VALUES (?, ?, ?, ?, ?, ?, ?)",
+		      "ssssibb", o->network, o->node, o->name, o->body, (int64_t)o->host,
+		      o->keys[0], key_size(o->keys[0]), o->keys[1], key_size(o->keys[1]));
+}
+
+#define ORPHAN_COLUMNS "network, node, name, body, host, key, other_key"
 
 static void orphan_read(struct arena *a, struct db_query *q, struct orphan_row *ret)
 {
@@ -353,6 +375,8 @@ static void orphan_read(struct arena *a, struct db_query *q, struct orphan_row *
 		.body = column_text(a, q, 3),
 		.host = (uint64_t)db_int(q, 4),
 	};
+	column_blob(q, 5, ret->keys[0], KEY_LEN);
+	column_blob(q, 6, ret->keys[1], KEY_LEN);
 }
 
 int store_orphan_list(struct store *s, struct arena *a, const char *network,
@@ -381,6 +405,20 @@ int store_orphan_get(struct store *s, struct arena *a, const char *network, cons
 				      "SELECT " ORPHAN_COLUMNS
 				      " FROM orphans WHERE network = ? AND node = ?",
 				      "ss", network, node);
+	int r = db_step(q);
+
+	if (r == 1)
+		orphan_read(a, q, ret);
+	return query_finish_one(q, r);
+}
+
+int store_orphan_by_key(struct store *s, struct arena *a, const char *network,
+			const uint8_t wireguard_key[static KEY_LEN], struct orphan_row *ret)
+{
+	struct db_query *q = db_query(s->db,
+				      "SELECT " ORPHAN_COLUMNS " FROM orphans WHERE network = ?1"
+				      " AND (key = ?2 OR other_key = ?2)",
+				      "sb", network, wireguard_key, (size_t)KEY_LEN);
 	int r = db_step(q);
 
 	if (r == 1)

@@ -255,11 +255,6 @@ bool db_is_null(struct db_query *q, int column)
 	return sqlite3_column_type(q->stmt, column) == SQLITE_NULL;
 }
 
-int64_t db_last_id(const struct db *db)
-{
-	return sqlite3_last_insert_rowid(db->sqlite);
-}
-
 int64_t db_changes(const struct db *db)
 {
 	return sqlite3_changes64(db->sqlite);

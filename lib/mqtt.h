@@ -72,7 +72,8 @@ uint64_t mqtt_oversize(const struct mqtt *m);
 uint64_t mqtt_dropped(const struct mqtt *m);
 
 /* -ENOTCONN while there is no connection: nothing is queued then, the owner publishes again in
- * `connected`. Subscriptions are at QoS 0. Retained and QoS 1 publishes are sent in order. */
+ * `connected`. -EAGAIN (QoS 1, mosquitto only): 60,000 have no PUBACK yet; nothing more is taken until they
+ * have it, and then the connection is made anew, so that the owner does the same. Subscriptions are at QoS 0. Retained and QoS 1 publishes are sent in order. */
 int mqtt_subscribe(struct mqtt *m, const char *filter);
 int mqtt_unsubscribe(struct mqtt *m, const char *filter);
 int mqtt_publish(struct mqtt *m, const char *topic, const void *p, size_t n, int qos, bool retain);

@@ -27,6 +27,7 @@
 #define KEEPALIVE_MIN 5 /* mosquitto_connect refuses less */
 #define SEND_WINDOW 100 /* publishes on the way; further ones wait in the library, in order */
 #define PACKET_IDS 65536
+#define IN_FLIGHT_MAX 60000 /* all have ids of their own, and the library's queue has a bound */
 
 struct mosq {
 	struct mqtt m;
@@ -42,6 +43,8 @@ struct mosq {
 	char why[160];	  /* the library's last words */
 
 	uint8_t waiting[PACKET_IDS / 8]; /* for a PUBACK */
+	uint64_t acked;			 /* the last one, or since when one is due */
+	bool full;			 /* no further publish on this connection */
 };
 
 static struct mosq *mosq_of(struct mqtt *m)
@@ -236,8 +239,10 @@ static void on_publish(struct mosquitto *h, void *obj, int id)
 	struct mosq *b = obj;
 
 	(void)h;
-	if (take_waiting(b, id)) /* QoS 0 comes here too, once it is written */
+	if (take_waiting(b, id)) { /* QoS 0 comes here too, once it is written */
 		b->m.in_flight--;
+		b->acked = loop_now(b->m.loop);
+	}
 }
 
 static void on_subscribe(struct mosquitto *h, void *obj, int id, int count, const int *granted)
@@ -322,6 +327,23 @@ static void ready(struct loop_io *io, short got)
 	mqtt_leave(&b->m);
 }
 
+/* How long a broker may leave publishes without a PUBACK: as long as the library lets it leave a ping. */
+static uint64_t patience(const struct mosq *b)
+{
+	return MAX(b->m.config.keepalive, (unsigned)KEEPALIVE_MIN) * USEC_PER_SEC * 3 / 2;
+}
+
+/* A broker that answers pings only would fill our memory. */
+static void check_acknowledged(struct mosq *b)
+{
+	const char *url = mqtt_target(&b->m)->url;
+
+	if (b->m.in_flight && loop_now(b->m.loop) - b->acked > patience(b))
+		mqtt_down(&b->m, "the broker %.100s does not acknowledge what it is sent", url);
+	else if (b->full && !b->m.in_flight)
+		mqtt_down(&b->m, "the connection to the broker %.100s was full", url);
+}
+
 static void tick(struct loop_timer *t)
 {
 	struct mosq *b = container_of(t, struct mosq, tick);
@@ -332,6 +354,8 @@ static void tick(struct loop_timer *t)
 	code = mosquitto_loop_misc(b->h);
 	if (is_over(b, code))
 		over(b, code);
+	else
+		check_acknowledged(b);
 	mqtt_leave(&b->m);
 }
 
@@ -443,6 +467,7 @@ static void mosq_close(struct mqtt *m, bool goodbye)
 	SSL_CTX_free(TAKE(b->ctx));
 	memset(b->waiting, 0, sizeof(b->waiting));
 	b->m.in_flight = 0;
+	b->full = false;
 }
 
 static int result(int code)
@@ -480,10 +505,14 @@ static int mosq_publish(struct mqtt *m, const char *topic, const void *p, size_t
 	/* A connection that died meanwhile would only fill the library's queue. */
 	if (mosquitto_socket(b->h) < 0)
 		return -ENOTCONN;
+	b->full |= b->m.in_flight >= IN_FLIGHT_MAX;
+	if (qos > 0 && b->full)
+		return -EAGAIN;
 	code = mosquitto_publish(b->h, &id, topic, (int)n, p, qos, retain);
 	if (code == MOSQ_ERR_SUCCESS && qos > 0) {
 		b->waiting[(id & 0xffff) >> 3] |= (uint8_t)(1u << (id & 7));
-		b->m.in_flight++;
+		if (b->m.in_flight++ == 0)
+			b->acked = loop_now(b->m.loop);
 	}
 	return result(code);
 }

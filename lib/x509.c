@@ -492,20 +492,3 @@ bool x509_key_matches(const char *cert_pem, const char *key_pem)
 	crypto_forget_errors();
 	return ok;
 }
-
-int x509_csr_key_hash(const char *csr_pem, uint8_t ret[static HASH_LEN])
-{
-	_cleanup_(request_freep) X509_REQ *request = read_request(csr_pem);
-	_cleanup_(cert_freep) X509 *cert = request ? NULL : read_cert(csr_pem);
-	EVP_PKEY *key = request ? X509_REQ_get0_pubkey(request) :
-			cert	? X509_get0_pubkey(cert) :
-				  NULL;
-	unsigned char *der = NULL;
-	int len = key ? i2d_PUBKEY(key, &der) : 0;
-
-	if (len > 0)
-		sha256(der, (size_t)len, ret);
-	OPENSSL_free(der);
-	crypto_forget_errors();
-	return len > 0 ? 0 : -EBADMSG;
-}

@@ -58,5 +58,3 @@ void x509_info_done(struct x509_info *i);
 int x509_verify(const char *ca_pem, const char *cert_pem, int64_t now) MUST_CHECK;
 /* Does the certificate belong to this private key? */
 bool x509_key_matches(const char *cert_pem, const char *key_pem);
-/* SHA-256 of a CSR's or certificate's public key: the same key, whatever the wrapping. */
-int x509_csr_key_hash(const char *csr_pem, uint8_t ret[static HASH_LEN]) MUST_CHECK;

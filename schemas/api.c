@@ -57,6 +57,7 @@ const struct json_field api_network_fields[] = {
 	JSON_FIELD(struct api_network, nodes, JSON_U64),
 	JSON_LIST(struct api_network, orphans, orphan_count, JSON_OBJECT, .fields = orphan_fields,
 		  .max = 100000),
+	JSON_FIELD(struct api_network, waiting, JSON_U64, .optional = true),
 	JSON_END,
 };
 

@@ -41,6 +41,7 @@ struct api_network {
 	uint64_t nodes;		    /* answers only */
 	struct api_orphan *orphans; /* answers only */
 	size_t orphan_count;
+	uint64_t waiting; /* answers only: silent nodes that only a release forgets */
 };
 extern const struct json_field api_network_fields[];
 extern const struct json_field api_network_create_fields[]; /* POST: name and ranges required */

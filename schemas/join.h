@@ -39,8 +39,9 @@ struct membership {
 extern const struct json_field membership_fields[];
 
 struct refusal_body {
-	char *code; /* token_expired token_revoked token_used token_unknown ended identity network_full
-			  site csr unknown_network ... */
+	/* token_unknown token_expired token_revoked token_used nonce ended removed site csr network_full
+	 * journal_full wireguard_key not_a_member too_many_networks store */
+	char *code;
 	char *message; /* one sentence: what, why, what to do */
 };
 

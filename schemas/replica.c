@@ -178,6 +178,7 @@ static enum refusal receive_beat(struct replica *r, struct arena *a,
 	if (beat.time <= r->beat_time)
 		return REFUSED_OLD;
 	r->beat_time = beat.time;
+	r->confirmed = false;
 	if (beat.time > r->fresh_time) {
 		r->fresh_time = beat.time;
 		r->fresh_at = r->now;
@@ -190,6 +191,7 @@ static enum refusal receive_beat(struct replica *r, struct arena *a,
 		   memcmp(beat.hash, st->hash, HASH_LEN) != 0) {
 		r->ask = true;
 	} else {
+		r->confirmed = true;
 		replica_drop_due(r);
 	}
 	return REFUSED_NOT;
@@ -268,6 +270,7 @@ void replica_connected(struct replica *r, uint64_t now)
 	r->now = now;
 	forget(r);
 	r->beat_time = 0;
+	r->confirmed = false;
 	r->ask = false;
 	r->lost = false;
 	r->ask_after = CLOCK_NEVER;
@@ -406,4 +409,9 @@ uint64_t replica_stale_since(const struct replica *r, uint64_t now)
 bool replica_is_level(const struct replica *r)
 {
 	return replica_is_ready(r) && !replica_is_behind(r);
+}
+
+bool replica_is_confirmed(const struct replica *r)
+{
+	return r->confirmed && replica_is_level(r);
 }

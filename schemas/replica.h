@@ -52,7 +52,7 @@ struct replica_state {
 	bool proven; /* hash and run are valid */
 	uint8_t hash[HASH_LEN];
 	uint8_t run[RUN_LEN];
-	bool join_reached; /* the minimum was reached once */
+	bool join_reached;		 /* the minimum was reached once */
 	struct journal_position minimum; /* (0,0) again when it was reached */
 	/* The epoch drops orphans, and ours were kept because nothing was proven when its snapshot was
 	 * taken: it may have been an old one. They go when a beat tells that we are level. */
@@ -112,3 +112,5 @@ const char *replica_next(const struct replica *r, const char *name);
 uint64_t replica_stale_since(const struct replica *r, uint64_t now);
 /* Is the map equal to what the writer's newest word says: nothing ahead is known? */
 bool replica_is_level(const struct replica *r);
+/* Did the newest beat say exactly the position that the map is at? */
+bool replica_is_confirmed(const struct replica *r);

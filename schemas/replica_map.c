@@ -101,6 +101,7 @@ void replica_move(struct replica *r, struct journal_position position,
 	struct replica_state *st = &r->state;
 	bool removed = false;
 
+	r->confirmed = false;
 	st->position = position;
 	st->proven = true;
 	memcpy(st->hash, hash, HASH_LEN);

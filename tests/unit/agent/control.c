@@ -40,13 +40,20 @@ static void be_member(void)
 {
 	struct prefix address = { .addr = { .family = AF_INET, .bytes = { 10, 9, 0, 1 } },
 				  .len = 24 };
-	struct membership m = { .network = (char[]){ "dc1" }, .name = (char[]){ "n1" },
-				.addresses = &address, .address_count = 1, .mtu = 1420,
-				.keepalive = 20, .port = 51830 };
+	struct membership m = { .network = (char[]){ "dc1" },
+				.name = (char[]){ "n1" },
+				.addresses = &address,
+				.address_count = 1,
+				.mtu = 1420,
+				.keepalive = 20,
+				.port = 51830 };
 	struct peer_key key = { { 8 } };
 	struct addr a = { .family = AF_INET, .bytes = { 10, 9, 0, 2 } };
-	struct peer body = { .name = (char[]){ "db1" }, .keys = &key, .key_count = 1,
-			     .addresses = &a, .address_count = 1 };
+	struct peer body = { .name = (char[]){ "db1" },
+			     .keys = &key,
+			     .key_count = 1,
+			     .addresses = &a,
+			     .address_count = 1 };
 	struct network *n;
 
 	agent.trust = trust_new((uint8_t[KEY_LEN]){ 1 });
@@ -69,8 +76,11 @@ static int call(const char *method, const char *path, const char *body, struct b
 	CHECK_INT(pipe(fds), 0);
 	pid = fork();
 	if (pid == 0) {
-		const struct http_call c = { .base = base, .method = method, .path = path,
-					     .body = body, .timeout_ms = 5000 };
+		const struct http_call c = { .base = base,
+					     .method = method,
+					     .path = path,
+					     .body = body,
+					     .timeout_ms = 5000 };
 		struct buf answer = { 0 };
 		int r = http_call(&c, &answer);
 

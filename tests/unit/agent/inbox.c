@@ -4,6 +4,7 @@
 
 #include "agent/follow.h"
 #include "agent/networks.h"
+#include "agent/own.h"
 #include "agent/peers.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -37,9 +38,13 @@ static enum refusal send_trust(const struct sign_key *by, const struct sign_key 
 	char *cas[] = { (char[]){ "-----BEGIN CERTIFICATE-----\nMA==\n"
 				  "-----END CERTIFICATE-----\n" } };
 	char *brokers[] = { (char[]){ "mqtts://192.0.2.1:8883" } };
-	struct trust_body body = { .seq = ++trust_seq, .signing_keys = list,
-				   .signing_key_count = count, .cas = cas, .ca_count = 1,
-				   .brokers = brokers, .broker_count = 1 };
+	struct trust_body body = { .seq = ++trust_seq,
+				   .signing_keys = list,
+				   .signing_key_count = count,
+				   .cas = cas,
+				   .ca_count = 1,
+				   .brokers = brokers,
+				   .broker_count = 1 };
 	struct buf text = { 0 };
 	enum refusal refused;
 
@@ -55,9 +60,13 @@ static void join(void)
 {
 	struct prefix address = { .addr = { .family = AF_INET, .bytes = { 10, 9, 0, 1 } },
 				  .len = 24 };
-	struct membership m = { .network = (char[]){ "dc1" }, .name = (char[]){ "n1" },
-				.addresses = &address, .address_count = 1, .mtu = 1420,
-				.keepalive = 20, .port = 51830 };
+	struct membership m = { .network = (char[]){ "dc1" },
+				.name = (char[]){ "n1" },
+				.addresses = &address,
+				.address_count = 1,
+				.mtu = 1420,
+				.keepalive = 20,
+				.port = 51830 };
 
 	net = memberships_put(&agent.memberships, agent.state, &m, (uint8_t[KEY_LEN]){ 4 }, 1);
 	network_start(&agent, net);
@@ -91,7 +100,8 @@ static void end(void)
 	loop_free(l);
 }
 
-static const struct topic peers = { .kind = TOPIC_JOURNAL, .journal = JOURNAL_PEERS,
+static const struct topic peers = { .kind = TOPIC_JOURNAL,
+				    .journal = JOURNAL_PEERS,
 				    .network = "dc1" };
 
 /* A journal of one delta after another, signed by the coordinator's key. */
@@ -114,7 +124,8 @@ static void delta(const char *ops)
 static void restored(const char *node_body)
 {
 	struct replica_state st = { .position = { 5, 1 }, .proven = true, .join_reached = true };
-	const struct replica_change c = { .name = node.id, .change = MEMBER_PUT,
+	const struct replica_change c = { .name = node.id,
+					  .change = MEMBER_PUT,
 					  .body = node_body };
 
 	memset(hash, 9, sizeof(hash));
@@ -159,12 +170,23 @@ TEST(members_become_peers_and_go_by_a_word)
 	end();
 }
 
+static void own_put(void)
+{
+	char op[1024];
+
+	snprintf(op, sizeof(op), "{\"put\":\"%s\",\"body\":%s}", agent.identity.key.id,
+		 member("n1", "192.0.2.1:1", 0));
+	delta(op);
+}
+
 TEST(our_own_del_ends_the_membership)
 {
 	char op[256];
 
 	begin();
 	restored(member("n2", "192.0.2.2:1", 0));
+	own_put();
+	CHECK(!net->ended);
 	snprintf(op, sizeof(op), "{\"del\":\"%s\",\"why\":\"removed\"}", agent.identity.key.id);
 	delta(op);
 	CHECK(net->ended);
@@ -180,7 +202,8 @@ TEST(an_own_del_of_before_the_join_ends_nothing)
 
 	begin();
 	restored(member("n2", "192.0.2.2:1", 0));
-	follow_set_minimum(net->follow_peers, (struct journal_position){ 5, 3 }, "t", "d");
+	own_put();
+	follow_set_minimum(net->follow_peers, (struct journal_position){ 5, 4 }, "t", "d");
 	snprintf(op, sizeof(op), "{\"del\":\"%s\",\"why\":\"removed\"}", agent.identity.key.id);
 	delta(op);
 	CHECK(!net->ended);
@@ -190,6 +213,7 @@ TEST(an_own_del_of_before_the_join_ends_nothing)
 TEST(registers_of_endpoints_are_their_nodes_word)
 {
 	struct topic ep = { .kind = TOPIC_EP, .network = "dc1" };
+	struct sign_key stranger;
 	char *const *list;
 
 	begin();
@@ -209,15 +233,154 @@ TEST(registers_of_endpoints_are_their_nodes_word)
 	CHECK_INT(peers_endpoints(peers_get(net->peers, node.id), &list), 1);
 	CHECK_STR(list[0], "192.0.2.44:1");
 	/* Somebody whom nobody knows. */
-	memcpy(ep.id, root.id, KEY_ID_SIZE);
-	CHECK_INT(tell(&ep, &root, "{\"seq\":4,\"endpoints\":[]}"), REFUSED_KEY);
+	sign_key_from_secret((uint8_t[KEY_LEN]){ 9 }, &stranger);
+	memcpy(ep.id, stranger.id, KEY_ID_SIZE);
+	CHECK_INT(tell(&ep, &stranger, "{\"seq\":4,\"endpoints\":[]}"), REFUSED_KEY);
+	sign_key_done(&stranger);
+	end();
+}
+
+TEST(a_register_that_comes_before_its_member_is_kept)
+{
+	struct topic ep = { .kind = TOPIC_EP, .network = "dc1" };
+	struct sign_key stranger;
+	char *const *list;
+	char op[1024];
+
+	begin();
+	restored(member("n2", "192.0.2.2:1", 0));
+	snprintf(op, sizeof(op), "{\"del\":\"%s\",\"why\":\"left\"}", node.id);
+	delta(op);
+	memcpy(ep.id, node.id, KEY_ID_SIZE);
+	CHECK_INT(tell(&ep, &node, "{\"seq\":1,\"endpoints\":[\"192.0.2.33:1\"]}"), REFUSED_KEY);
+	CHECK_INT(tell(&ep, &node, "{\"seq\":2,\"endpoints\":[\"192.0.2.44:1\"]}"), REFUSED_KEY);
+	snprintf(op, sizeof(op), "{\"put\":\"%s\",\"body\":%s}", node.id,
+		 member("n2", "192.0.2.2:1", 0));
+	delta(op);
+	CHECK_INT(peers_endpoints(peers_get(net->peers, node.id), &list), 1);
+	CHECK_STR(list[0], "192.0.2.44:1");
+	/* What is kept was not believed yet. */
+	snprintf(op, sizeof(op), "{\"del\":\"%s\",\"why\":\"left\"}", node.id);
+	delta(op);
+	sign_key_from_secret((uint8_t[KEY_LEN]){ 9 }, &stranger);
+	CHECK_INT(tell(&ep, &stranger, "{\"seq\":9,\"endpoints\":[\"192.0.2.66:1\"]}"),
+		  REFUSED_KEY);
+	sign_key_done(&stranger);
+	snprintf(op, sizeof(op), "{\"put\":\"%s\",\"body\":%s}", node.id,
+		 member("n2", "192.0.2.2:1", 0));
+	delta(op);
+	CHECK_INT(peers_endpoints(peers_get(net->peers, node.id), &list), 1);
+	CHECK_STR(list[0], "192.0.2.2:1");
+	end();
+}
+
+static enum refusal beat(uint64_t at_ver, const uint8_t *at_hash)
+{
+	static const struct topic t = { .kind = TOPIC_BEAT,
+					.journal = JOURNAL_PEERS,
+					.network = "dc1" };
+	static unsigned time = 1000;
+	char body[512], text[HASH_HEX_SIZE];
+
+	hex_encode(at_hash, HASH_LEN, text);
+	snprintf(body, sizeof(body),
+		 "{\"epoch\":5,\"ver\":%llu,\"hash\":\"%s\",\"run\":\"%032d\",\"time\":%u}",
+		 (unsigned long long)at_ver, text, 7, ++time);
+	return tell(&t, &coordinator, body);
+}
+
+static void beats(unsigned count)
+{
+	while (count-- > 0)
+		CHECK_INT(beat(ver, hash), REFUSED_NOT);
+}
+
+/* Others come; we are not among them. */
+static void anothers_put(const char *name)
+{
+	char op[1024];
+
+	snprintf(op, sizeof(op), "{\"put\":\"%s\",\"body\":%s}", node.id,
+		 member(name, "192.0.2.2:1", 0));
+	delta(op);
+}
+
+/* What the answer to the join named. */
+static void joined_at(uint64_t epoch, uint64_t at_ver)
+{
+	struct journal_minimum journals[] = {
+		{ .path = (char[]){ "n/dc1/gateways" }, .epoch = 9, .ver = 9 },
+		{ .path = (char[]){ "n/dc1/peers" }, .epoch = epoch, .ver = at_ver },
+	};
+	const struct join_answer answer = { .journals = journals, .journal_count = 2 };
+
+	own_joined(net, &answer);
+}
+
+TEST(a_fresh_joiner_waits_for_its_own_delta)
+{
+	begin();
+	restored(member("n2", "192.0.2.2:1", 0));
+	joined_at(5, 1);
+	beats(9);
+	CHECK(!net->ended);
+	/* Others of the same burst may stand before it. */
+	anothers_put("n3");
+	beats(OWN_BEATS - 1);
+	own_put();
+	beats(9);
+	CHECK(!net->ended);
+	CHECK_INT(net->joined_at.epoch, 0);
+	end();
+}
+
+TEST(removed_before_it_was_ever_seen)
+{
+	const uint8_t other[HASH_LEN] = { 0 };
+
+	begin();
+	restored(member("n2", "192.0.2.2:1", 0));
+	joined_at(5, 1);
+	anothers_put("n3");
+	beats(1);
+	/* Neither a beat that is ahead of us, nor of another history, nor a delta. */
+	CHECK_INT(beat(ver + 1, other), REFUSED_NOT);
+	CHECK_INT(beat(ver, other), REFUSED_NOT);
+	anothers_put("n4");
+	anothers_put("n5");
+	CHECK(!net->ended);
+	/* Not forgotten by a restart, but counted anew. */
+	network_stop(net);
+	net->joined_at = (struct journal_position){ 0 };
+	net->absent_beats = 0;
+	network_start(&agent, net);
+	CHECK_INT(net->joined_at.ver, 1);
+	beats(OWN_BEATS - 1);
+	CHECK(!net->ended);
+	beats(1);
+	CHECK(net->ended);
+	agent_work(&agent);
+	CHECK_INT(agent.memberships.count, 0);
+	end();
+}
+
+/* A restored coordinator may have forgotten us. */
+TEST(a_new_epoch_without_us_ends_nothing)
+{
+	begin();
+	restored(member("n2", "192.0.2.2:1", 0));
+	joined_at(4, 7);
+	anothers_put("n3");
+	beats(9);
+	CHECK(!net->ended);
 	end();
 }
 
 TEST(config_ends_only_by_the_coordinators_newest_word)
 {
-	static const char ended[] = "{\"seq\":%d,\"memberships\":[],\"ended\":[{\"network\":\"dc1\","
-				    "\"why\":\"removed\"}]}";
+	static const char ended[] =
+		"{\"seq\":%d,\"memberships\":[],\"ended\":[{\"network\":\"dc1\","
+		"\"why\":\"removed\"}]}";
 	struct topic config = { .kind = TOPIC_CONFIG };
 	char body[256];
 
@@ -283,7 +446,8 @@ TEST(a_revoked_key_is_believed_no_more)
 TEST(other_meshes_and_places_are_counted)
 {
 	struct mqtt_message m = { .topic = "warren/1/aaaaaaaaaa/c/trust",
-				  .payload = (const uint8_t *)"x", .len = 1 };
+				  .payload = (const uint8_t *)"x",
+				  .len = 1 };
 	char topic[TOPIC_SIZE];
 
 	begin();

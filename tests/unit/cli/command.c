@@ -148,6 +148,13 @@ TEST(network_show_with_orphans)
 		"max-stale  never\norphans    2, in force until `warren network release dc1`:\n"
 		"  NAME  ID   ADDRESSES\n  old   abc  10.1.0.9\n  -     def  -\n",
 		"");
+	run_check("network show dc1", 200,
+		  "{\"name\":\"dc1\",\"ranges\":[],\"nodes\":3,\"orphans\":[],\"waiting\":2}", 0,
+		  "GET /v1/networks/dc1\n",
+		  "network    dc1\nnodes      3\nmtu        0\nkeepalive  0s\nport       0\n"
+		  "max-stale  never\n"
+		  "waiting    2 silent, not forgotten before `warren network release dc1`\n",
+		  "");
 	run_check("network show dc1 --json", 200, "{}", 0, "GET /v1/networks/dc1\n", "{}\n", "");
 }
 
@@ -163,9 +170,9 @@ TEST(network_delete)
 TEST(network_release)
 {
 	run_check("network release dc1", 200, "{\"released\":1}", 0,
-		  "POST /v1/networks/dc1/release {}\n", "network dc1: 1 orphan released\n", "");
+		  "POST /v1/networks/dc1/release {}\n", "network dc1: 1 node released\n", "");
 	run_check("network release dc1", 200, "{\"released\":12}", 0, NULL,
-		  "network dc1: 12 orphans released\n", "");
+		  "network dc1: 12 nodes released\n", "");
 	run_check("network release dc1 --json", 200, "{\"released\":0}", 0, NULL,
 		  "{\n  \"released\": 0\n}\n", "");
 }

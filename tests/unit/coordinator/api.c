@@ -388,4 +388,19 @@ TEST(names_and_exporters)
 	end();
 }
 
+TEST(empty_key_admits_nobody)
+{
+	char address[32], error[256] = "";
+	struct api_config config = { .address = address, .bearer = "" };
+	struct api *none = NULL;
+
+	begin();
+	snprintf(address, sizeof(address), "127.0.0.1:%u", test_free_port(1));
+	CHECK_INT(api_new(rig.loop, &rig.authority, rig.session, &config, &none, error,
+			  sizeof(error)),
+		  -EINVAL);
+	CHECK(strstr(error, "api.key"));
+	end();
+}
+
 TEST_MAIN("api")

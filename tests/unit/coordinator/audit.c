@@ -50,4 +50,62 @@ TEST(orphans_that_cannot_be_stored)
 	rig_end(&rig);
 }
 
+/* The root's next word: the same keys, under another number. */
+static void trust_next(const struct rig *r, struct buf *document)
+{
+	const struct topic topic = { .kind = TOPIC_TRUST };
+	struct trust_body body = r->keys.trust->body;
+	char *hex = watch_file(r, "root.key"), place[TOPIC_SIZE];
+	const struct sign_key *key;
+	struct buf json = { 0 };
+	uint8_t seed[KEY_LEN];
+	struct sign_key root;
+
+	hex[2 * KEY_LEN] = '\0';
+	CHECK_INT(hex_decode(hex, seed, KEY_LEN), 0);
+	sign_key_from_secret(seed, &root);
+	key = &root;
+	body.seq++;
+	topic_place(r->keys.mesh, &topic, place);
+	json_encode(&json, trust_fields, &body);
+	document_sign(document, place, json.data, json.len, &key, 1);
+	sign_key_done(&root);
+	buf_done(&json);
+	free(hex);
+}
+
+/* A data directory that was restored from a backup is older than what the broker holds. */
+TEST(newer_trust_of_the_broker_is_ours)
+{
+	const struct topic topic = { .kind = TOPIC_TRUST };
+	struct buf document = { 0 };
+	struct watcher watcher;
+	struct joiner node;
+	struct rig rig;
+	char *stored;
+
+	rig_begin(&rig);
+	watch_start(&watcher, &rig, "watcher");
+	rig_network(&rig, "dc1", "10.36.50.0/24");
+	rig_settle(&rig);
+	trust_next(&rig, &document);
+	rig_stop(&rig);
+	watch_publish(&watcher, &topic, &document, true);
+	rig_wait(&rig, 200);
+	watch_clear(&watcher);
+	rig_start(&rig);
+	CHECK_INT(rig.keys.trust->body.seq, 1);
+	rig_ready(&rig);
+	CHECK_INT(rig.keys.trust->body.seq, 2);
+	CHECK(!watch_last(&watcher, &topic)); /* it was not sent again */
+	stored = watch_file(&rig, "trust.doc");
+	CHECK_STR(stored, buf_cstr(&document));
+	rig_join(&rig, &watcher, &node, "dc1", "n1"); /* and all goes on */
+	free(stored);
+	buf_done(&document);
+	joiner_done(&node);
+	watch_stop(&watcher);
+	rig_end(&rig);
+}
+
 TEST_MAIN("audit")

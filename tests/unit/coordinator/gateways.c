@@ -211,7 +211,9 @@ TEST(by_node_goes_with_it)
 	CHECK_STR(gateway_by_node("cloud-k3s", "dc1-n1", "10.42.0.0/16", &here), "");
 	CHECK_STR(gateway_by_node("dc1-k3s", "dc1-n1", "10.42.0.0/16", &there), "");
 	CHECK_STR(gateway_by_tag("cloud-k3s", "gw", "dc1", "10.43.0.0/16", &by_tag), "");
-	CHECK_STR(said(node_leave(a, dc1->identity.id, "cloud-k3s", &why)), "");
+	CHECK_STR(said(node_leave(a, dc1->identity.id, "cloud-k3s", (const uint8_t[HASH_LEN]){ 1 },
+				  &why)),
+		  "");
 	CHECK(!published("cloud-k3s", "gateway", here));
 	CHECK_INT(ended("cloud-k3s", "gateway", here), WHY_REMOVED);
 	CHECK(published("dc1-k3s", "gateway", there));

@@ -7,50 +7,46 @@
 
 static struct authority *a;
 
-static void name_take(const char *name, uint64_t host)
+static uint64_t hosts;
+
+static void name_take(const char *name)
 {
 	char network[] = "office", node[KEY_ID_SIZE], copy[LABEL_SIZE], token[] = "t";
+	struct member_row m = { .network = network, .node = node, .name = copy, .token = token };
 
-	snprintf(node, sizeof(node), "n%llu", (unsigned long long)host);
+	m.host = ++hosts;
+	snprintf(node, sizeof(node), "n%llu", (unsigned long long)m.host);
 	snprintf(copy, sizeof(copy), "%s", name);
-	CHECK_INT(store_member_put(a->store,
-				   &(struct member_row){
-					   .network = network,
-					   .node = node,
-					   .name = copy,
-					   .host = host,
-					   .wireguard_key = { (uint8_t)host, (uint8_t)(host >> 8) },
-					   .token = token }),
-		  0);
+	memcpy(m.wireguard_key, &m.host, sizeof(m.host));
+	CHECK_INT(store_member_put(a->store, &m), 0);
 }
 
-static void names_take(const char *label, uint64_t count)
+static void names_take(const char *label, unsigned count)
 {
 	char name[LABEL_SIZE];
 
-	for (uint64_t i = 1; i <= count; i++) {
+	for (unsigned i = 1; i <= count; i++) {
 		if (i == 1)
 			snprintf(name, sizeof(name), "%s", label);
 		else
-			snprintf(name, sizeof(name), "%s-%llu", label, (unsigned long long)i);
-		name_take(name, i);
+			snprintf(name, sizeof(name), "%s-%u", label, i);
+		name_take(name);
 	}
 }
 
 TEST(next_name_of_many)
 {
-	static const uint64_t counts[] = { 0, 1, 2, 3, 7, 8, 9, 100 };
+	static const unsigned counts[] = { 0, 1, 2, 3, 7, 8, 9, 100 };
 
+	a = authority_fake();
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
-		char name[LABEL_SIZE], wanted[LABEL_SIZE] = "pi";
+		char label[] = "pi-x", wish[] = "PI-x.local", name[LABEL_SIZE], wanted[LABEL_SIZE];
 
-		a = authority_fake();
-		names_take("pi", counts[i]);
-		CHECK_INT(host_name(a, "office", "other", "Pi.local", name), 0);
-		if (counts[i])
-			snprintf(wanted, sizeof(wanted), "pi-%llu",
-				 (unsigned long long)counts[i] + 1);
-		CHECK_STR(name, wanted);
+		label[3] = wish[3] = (char)('a' + i);
+		names_take(label, counts[i]);
+		CHECK_INT(host_name(a, "office", "other", wish, name), 0);
+		snprintf(wanted, sizeof(wanted), "%s-%u", label, counts[i] + 1);
+		CHECK_STR(name, counts[i] ? wanted : label);
 	}
 }
 

@@ -135,6 +135,14 @@ static struct outcome *join_with(const struct machine *m, const char *token)
 	return o;
 }
 
+static int leave(const struct machine *m)
+{
+	uint8_t request[HASH_LEN];
+
+	crypto_random(request, sizeof(request));
+	return node_leave(a, m->identity.id, "office", request, &why);
+}
+
 static const char *code(const struct outcome *o)
 {
 	return o->body.refused ? o->body.refused->code : "joined";
@@ -303,7 +311,7 @@ TEST(played_back_after_removal_or_leave_has_ended)
 	decide(o);
 	CHECK_STR(code(o), "ended");
 	p = join_with(other, token_plain());
-	CHECK_INT(node_leave(a, other->identity.id, "office", &why), 0);
+	CHECK_INT(leave(other), 0);
 	decide(p);
 	CHECK_STR(code(p), "ended");
 	/* It joined again since: the old request is still not what made this membership. */
@@ -338,7 +346,7 @@ TEST(left_needs_only_a_new_nonce)
 	first = join_with(m, token);
 	snprintf(was, sizeof(was), "%s", address(first));
 	CHECK_STR(code(join_with(machine_new("x"), token)), "joined");
-	CHECK_INT(node_leave(a, m->identity.id, "office", &why), 0);
+	CHECK_INT(leave(m), 0);
 	CHECK_INT(authority_fake_removed(a, "office", m->identity.id), WHY_LEFT);
 	again = join_with(m, token);
 	CHECK_STR(code(again), "joined");
@@ -513,6 +521,109 @@ TEST(wireguard_key_of_another_is_refused)
 	CHECK(strstr(o->body.refused->message, m->identity.id));
 	CHECK(!authority_fake_peer(a, "office", thief->identity.id));
 	CHECK_STR(code(join_with(m, token_plain())), "joined"); /* its own */
+}
+
+/* It is still a peer of all who hold it. While it rotates it has two. */
+TEST(wireguard_key_of_an_orphan_is_refused)
+{
+	struct machine *m = machine_new("n"), *thief = machine_new("x");
+	struct addr at;
+	struct peer_key keys[2] = { { { 1 } } };
+	struct peer p = { .name = keep("n"),
+			  .keys = keys,
+			  .key_count = 2,
+			  .addresses = &at,
+			  .address_count = 1 };
+	struct buf body = { 0 };
+
+	setup();
+	CHECK_INT(addr_parse("10.36.50.9", &at), 0);
+	memcpy(keys[1].key, m->wireguard, KEY_LEN);
+	memcpy(p.identity_key, m->identity.public_key, KEY_LEN);
+	json_encode(&body, peer_fields, &p);
+	CHECK_INT(network_orphan_add(a, "office", m->identity.id, buf_cstr(&body)), 0);
+	buf_done(&body);
+	for (size_t i = 0; i < 2; i++) {
+		struct outcome *o;
+
+		memcpy(thief->wireguard, keys[i].key, KEY_LEN);
+		o = join_with(thief, token_plain());
+		CHECK_STR(code(o), "wireguard_key");
+		CHECK(strstr(o->body.refused->message, m->identity.id));
+	}
+	CHECK_STR(code(join_with(m, token_plain())), "joined"); /* its own */
+}
+
+static int find_join(const struct outcome *o, struct join_row *ret)
+{
+	uint8_t hash[HASH_LEN];
+
+	sha256(o->document.data, o->document.len, hash);
+	return store_join_get(a->store, &kept, hash, ret);
+}
+
+/* To join again with the same token costs nothing, and each time leaves something. */
+TEST(joins_that_are_over_are_not_kept)
+{
+	struct machine *m = machine_new("n"), *gone = machine_new("o");
+	struct outcome *first, *last, *ended, *other;
+	char *token, *another;
+	struct join_row row;
+
+	setup();
+	token = token_plain();
+	another = token_plain();
+	first = join_with(m, token);
+	last = join_with(m, token);
+	ended = join_with(gone, token);
+	other = join_with(machine_new("p"), another);
+	CHECK_INT(leave(gone), 0);
+	CHECK_INT(node_forget(a, 60), 0);
+	CHECK_INT(find_join(first, &row), 0);
+	CHECK_STR(row.answer, "");
+	CHECK_INT(find_join(ended, &row), 0);
+	CHECK_STR(row.answer, "");
+	decide(first);
+	CHECK_STR(code(first), "ended");
+	first->request.wished_name = keep("other"); /* its nonce still is */
+	json_encode(&first->document, join_request_fields, &first->request);
+	decide(first);
+	CHECK_STR(code(first), "nonce");
+	buf_clear(&first->document);
+	first->request.wished_name = m->name;
+	json_encode(&first->document, join_request_fields, &first->request);
+	CHECK_INT(token_revoke(a, token, &why), 0);
+	CHECK_INT(token_revoke(a, another, &why), 0);
+	CHECK_INT(node_forget(a, 60), 0);
+	CHECK_INT(find_join(first, &row), -ENOENT);
+	CHECK_INT(find_join(ended, &row), -ENOENT);
+	CHECK_INT(find_join(last, &row), 0);
+	CHECK(*row.answer);
+	CHECK_INT(find_join(other, &row), 0);
+	decide(first);
+	CHECK_STR(code(first), "token_revoked");
+	decide(last);
+	CHECK_STR(code(last), "joined");
+}
+
+TEST(joins_with_a_token_that_expired)
+{
+	struct machine *m = machine_new("n");
+	struct outcome *first;
+	struct join_row row;
+	char *token;
+
+	setup();
+	token = token_make(
+		&(struct api_token_create){ .network = keep("office"), .expires = keep("90s") });
+	first = join_with(m, token);
+	CHECK_STR(code(join_with(m, token)), "joined");
+	fake_now += 100;
+	CHECK_INT(node_forget(a, 60), 0);
+	CHECK_INT(find_join(first, &row), 0); /* the clock may be wrong */
+	fake_now += 86400;
+	CHECK_INT(node_forget(a, 60), 0);
+	CHECK_INT(find_join(first, &row), -ENOENT);
 }
 
 TEST(tags_of_a_token_that_is_used_up)

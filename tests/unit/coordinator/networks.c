@@ -120,6 +120,19 @@ TEST(release_frees_names_and_addresses)
 	arena_done(&arena);
 }
 
+TEST(orphan_without_a_key_is_in_nobodys_way)
+{
+	static const uint8_t none[KEY_LEN];
+	struct arena arena = { 0 };
+	struct orphan_row o;
+
+	a = authority_fake();
+	CHECK_INT(make("office", "10.36.50.0/24", NULL), 0);
+	CHECK_INT(network_orphan_add(a, "office", "aaaaaaaaaaaaaaaa", "{}"), 0);
+	CHECK_INT(store_orphan_by_key(a->store, &arena, "office", none, &o), -ENOENT);
+	arena_done(&arena);
+}
+
 TEST(hosts_of_large_and_small_ranges)
 {
 	struct network n = { .range_count = 1 };

@@ -81,4 +81,73 @@ TEST(lifting_that_fails_changes_nothing)
 	CHECK_INT(store_commit(a->store), 0);
 }
 
+/* The broker's c/trust of that number, with that one signing key. */
+static void audit_trust(uint64_t seq, const struct sign_key *signing, const struct sign_key *by)
+{
+	const struct topic at = { .kind = TOPIC_TRUST };
+	struct trust_body body = a->keys->trust->body;
+	struct trust_key key;
+	char place[TOPIC_SIZE];
+	struct mqtt_message m = { .topic = place, .retained = true };
+	struct buf json = { 0 }, document = { 0 };
+
+	memcpy(key.key, signing->public_key, KEY_LEN);
+	body.seq = seq;
+	body.signing_keys = &key;
+	body.signing_key_count = 1;
+	topic_place(a->keys->mesh, &at, place);
+	json_encode(&json, trust_fields, &body);
+	document_sign(&document, place, json.data, json.len, &by, 1);
+	m.payload = (const void *)document.data;
+	m.len = document.len;
+	registers_audit_begin(p);
+	registers_audit(p, &at, &m);
+	registers_audit_end(p);
+	buf_done(&json);
+	buf_done(&document);
+}
+
+/* Keys whose root is known. */
+static void begin_with_root(struct sign_key *root)
+{
+	struct verify_key *known;
+
+	begin();
+	sign_key_generate(root);
+	known = &a->keys->trust->root;
+	verify_key_done(known);
+	verify_key_init(known, root->public_key);
+}
+
+TEST(trust_by_the_root_only_and_only_newer)
+{
+	struct sign_key root;
+
+	begin_with_root(&root);
+	audit_trust(9, &a->keys->signing, &a->keys->signing);
+	CHECK_INT(a->keys->trust->body.seq, 1);
+	audit_trust(1, &a->keys->signing, &root);
+	CHECK(!p->audit.wanted.all);
+	audit_trust(2, &a->keys->signing, &root);
+	CHECK_INT(a->keys->trust->body.seq, 2);
+	CHECK(p->audit.wanted.all); /* what it was compared with was read with other keys */
+	CHECK(!loop_stopped(p->loop));
+	audit_trust(1, &a->keys->signing, &root);
+	CHECK_INT(a->keys->trust->body.seq, 2);
+	sign_key_done(&root);
+}
+
+/* To go on would be to overwrite what is valid with what everybody refuses. */
+TEST(trust_that_revokes_our_key_ends_us)
+{
+	struct sign_key root, other;
+
+	begin_with_root(&root);
+	sign_key_generate(&other);
+	audit_trust(2, &other, &root);
+	CHECK(loop_stopped(p->loop));
+	sign_key_done(&root);
+	sign_key_done(&other);
+}
+
 TEST_MAIN("registers")

@@ -106,8 +106,7 @@ static inline bool rig_is_settled(const struct rig *r)
 	for (at = NULL; (at = map_next(p->unknown, at));) {
 		const struct unknown *u = map_entry_value(at);
 
-		if (u->readbacks[JOURNAL_PEERS] &&
-		    !readback_is_done(u->readbacks[JOURNAL_PEERS]))
+		if (u->readbacks[JOURNAL_PEERS] && !readback_is_done(u->readbacks[JOURNAL_PEERS]))
 			return false;
 	}
 	return true;

@@ -370,28 +370,6 @@ TEST(names_with_nul_are_refused)
 	}
 }
 
-TEST(key_hash_is_the_keys)
-{
-	struct buf cert = { 0 }, again = { 0 };
-	uint8_t a[HASH_LEN], b[HASH_LEN], c[HASH_LEN];
-	struct world w;
-
-	world_init(&w);
-	CHECK_INT(x509_issue_csr(w.ca.data, w.ca_key.data, w.csr.data, &client, &cert), 0);
-	CHECK_INT(x509_csr_create(w.key.data, &again), 0);
-	CHECK(strcmp(again.data, w.csr.data) != 0); /* another random signature */
-	CHECK_INT(x509_csr_key_hash(w.csr.data, a), 0);
-	CHECK_INT(x509_csr_key_hash(again.data, b), 0);
-	CHECK_INT(x509_csr_key_hash(cert.data, c), 0);
-	CHECK(memcmp(a, b, HASH_LEN) == 0 && memcmp(a, c, HASH_LEN) == 0);
-	CHECK_INT(x509_csr_key_hash(w.ca.data, b), 0);
-	CHECK(memcmp(a, b, HASH_LEN) != 0);
-	CHECK_INT(x509_csr_key_hash(w.key.data, b), -EBADMSG);
-	buf_done(&cert);
-	buf_done(&again);
-	world_done(&w);
-}
-
 /* Encrypted with "x": must be refused at once, not asked about on the terminal. */
 static const char encrypted_key[] =
 	"-----BEGIN EC PRIVATE KEY-----\n"
@@ -413,14 +391,12 @@ TEST(text_that_is_no_pem)
 	};
 	struct buf out = { 0 };
 	struct x509_info info;
-	uint8_t hash[HASH_LEN];
 	struct world w;
 	char *big;
 
 	world_init(&w);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		CHECK_INT(x509_info_read(bad[i], &info), -EBADMSG);
-		CHECK_INT(x509_csr_key_hash(bad[i], hash), -EBADMSG);
 		CHECK_INT(x509_csr_create(bad[i], &out), -EBADMSG);
 		CHECK_INT(x509_ca_create(bad[i], "x", NOW, NOW + 1, &out), -EBADMSG);
 		CHECK_INT(x509_issue_csr(w.ca.data, w.ca_key.data, bad[i], &client, &out),

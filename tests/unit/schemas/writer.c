@@ -231,6 +231,46 @@ TEST(snapshot_of_many_chunks_is_read)
 	pipe_done(&p);
 }
 
+/* A chunk each so many seconds. Has it read the snapshot? */
+static bool reads_slowly(unsigned pause)
+{
+	const struct topic manifest = pipe_topic_of(&p, PIPE_MANIFEST);
+	unsigned chunks[JOURNAL_CHUNKS_MAX], count = 0;
+
+	pipe_replica(&p);
+	p.under_way_count = 0;
+	p.now += 25 * MSEC;
+	replica_tick(p.replica, p.now);
+	CHECK_INT(replica_receive(p.replica, p.now, &manifest, p.retained[PIPE_MANIFEST].data,
+				  p.retained[PIPE_MANIFEST].len),
+		  REFUSED_NOT);
+	for (unsigned i = PIPE_CHUNK; i < PIPE_TOPICS; i++)
+		if (p.subscribed[i] && p.retained[i].len > 0)
+			chunks[count++] = i;
+	CHECK(count >= 3);
+	for (unsigned i = 0; i < count; i++) {
+		p.now += pause * SEC;
+		replica_tick(p.replica, p.now);
+		/* Only this one, whatever else it has asked for. */
+		p.under_way_count = 0;
+		p.under_way[p.under_way_count++] = chunks[i];
+		pipe_pump(&p);
+	}
+	return replica_count(p.replica) > 0 && pipe_is_equal(&p);
+}
+
+TEST(slow_link_reads_many_chunks)
+{
+	pipe_init(&p);
+	CHECK_INT(pipe_put(&p, 0, 3000, 400), 0);
+	pipe_run(&p, 40 * SEC);
+	/* All of them take longer than 5 s, none of them does. */
+	CHECK(reads_slowly(4));
+	CHECK(!reads_slowly(6));
+	CHECK(reads_slowly(4));
+	pipe_done(&p);
+}
+
 TEST(incompressible_members_fit_too)
 {
 	pipe_init(&p);
