@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/brokers.h"
 #include "agent/control.h"
 #include "agent/inbox.h"
 #include "agent/holders.h"
@@ -98,6 +99,20 @@ static size_t list_holders(void *owner, struct arena *arena, struct holder_state
 	return holders_list(owner, arena, ret);
 }
 
+static void brokers_moved(void *owner)
+{
+	struct agent *a = owner;
+
+	if (a->apply)
+		apply_full_soon(a->apply);
+}
+
+static void know_brokers(struct agent *a)
+{
+	if (a->trust)
+		brokers_set(a->brokers, a->trust->body.brokers, a->trust->body.broker_count);
+}
+
 static void tend_session(struct agent *a)
 {
 	bool wanted = a->trust && a->certificate && !joins_is_enrolling(a) &&
@@ -114,6 +129,7 @@ static void tend_session(struct agent *a)
 	if (!wanted || a->session)
 		return;
 	renew_use(a->renew, a->certificate);
+	know_brokers(a);
 	a->session = session_new(&(struct session_config){
 		.loop = a->loop,
 		.state = a->state,
@@ -278,6 +294,7 @@ int agent_need_kernel(struct agent *a)
 		.state = a->state,
 		.memberships = &a->memberships,
 		.site = (const char *const *)&a->site,
+		.brokers = a->brokers,
 		.done = applied,
 		.owner = a,
 	});
@@ -368,6 +385,7 @@ int agent_open(struct agent *a, struct loop *l, const struct agent_options *o, c
 	a->keyring_agent.exporter_key = exporter_key;
 	a->keyring_agent.owner = a;
 	a->keyring = keyring_agent_get(&a->keyring_agent);
+	a->brokers = brokers_new(l, brokers_moved, a);
 	a->renew = renew_new(&(struct renew_config){
 		.loop = l,
 		.identity = &a->identity,
@@ -389,6 +407,7 @@ int agent_open(struct agent *a, struct loop *l, const struct agent_options *o, c
 	r = load_mesh(a, why, why_size);
 	if (r < 0)
 		return r;
+	know_brokers(a);
 	memberships_load(&a->memberships, a->state);
 	return 0;
 }
@@ -431,6 +450,7 @@ void agent_stop(struct agent *a)
 	names_free(a->names);
 	apply_free(a->apply);
 	kernel_free(a->kernel);
+	brokers_free(a->brokers);
 	if (a->loop) {
 		loop_timer_del(a->loop, &a->work);
 		loop_timer_del(a->loop, &a->kernel_retry);

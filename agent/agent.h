@@ -58,6 +58,7 @@ struct agent {
 	struct renew *renew;	 /* of the certificate */
 	bool reconnect;		 /* with another certificate, CA or brokers */
 	char broker_error[256];
+	struct brokers *brokers; /* agent/brokers.h */
 
 	struct kernel *kernel; /* NULL: see kernel_problem */
 	struct apply *apply;   /* NULL with it */

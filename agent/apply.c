@@ -367,7 +367,11 @@ struct apply *apply_new(const struct apply_config *c)
 	a->flows.fired = flows_fired;
 	a->forgotten = map_new();
 	a->ranges = ranges_new(&(struct ranges_config){
-		.kernel = c->kernel, .memberships = c->memberships, .site = c->site });
+		.kernel = c->kernel,
+		.memberships = c->memberships,
+		.site = c->site,
+		.brokers = c->brokers,
+	});
 	return a;
 }
 

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "agent/brokers.h"
 #include "agent/kernel.h"
 #include "agent/memberships.h"
 #include "agent/wanted.h"
@@ -21,6 +22,7 @@ struct apply_config {
 	struct state *state;
 	const struct memberships *memberships;
 	const char *const *site; /* of this node; the value may change; NULL: none */
+	const struct brokers *brokers; /* NULL: none */
 	/* A pass is done: problems, ports and `up` may be others. */
 	void (*done)(void *owner);
 	void *owner;

@@ -72,8 +72,8 @@ static void late(struct loop_timer *t)
 /* The request is not retained, and whoever is away when it passes does not hear it. */
 static void send_request(struct enrol *e)
 {
-	if (mqtt_publish(e->mqtt, e->letter.topic, e->letter.document.data, e->letter.document.len, 1,
-			 false) == 0)
+	if (mqtt_publish(e->mqtt, e->letter.topic, e->letter.document.data, e->letter.document.len,
+			 1, false) == 0)
 		e->sent = true;
 	loop_timer_set(e->loop, &e->again, loop_now(e->loop) + AGAIN);
 }

@@ -111,21 +111,13 @@ static bool is_translated(const struct gateway_range *r)
 	return r->as.addr.family && prefix_cmp(&r->as, &r->range) != 0;
 }
 
-void gateways_publish(const struct gateways *g, const char *self, struct wg_link *l)
-{
-	for (struct map_entry *m = map_next(g->entries, NULL); m; m = map_next(g->entries, m)) {
-		const struct entry *e = map_entry_value(m);
-
-		for (size_t i = 0; has_node(e, self) && i < e->range_count; i++)
-			if (!is_translated(&e->ranges[i]))
-				wg_link_add_published(l, &e->ranges[i].range, e->masquerade);
-	}
-}
-
-/* ---- who carries a range ---- */
-
+/* Neither routed into a tunnel nor let out of one, whoever says so. */
 static const char *refusal_of(const struct gateway_range *r)
 {
+	/* Also of a cloud's metadata service, which gives out credentials. */
+	static const struct prefix link_local = {
+		.addr = { .family = AF_INET, .bytes = { 169, 254 } }, .len = 16
+	};
 	const struct prefix *p = name_of(r);
 
 	if (is_translated(r))
@@ -133,10 +125,24 @@ static const char *refusal_of(const struct gateway_range *r)
 	if (p->len < (p->addr.family == AF_INET ? 8 : 16))
 		return "it is too wide";
 	if (addr_is_loopback(&p->addr) || addr_is_link_local(&p->addr) ||
-	    addr_is_multicast(&p->addr) || addr_is_unspecified(&p->addr))
+	    addr_is_multicast(&p->addr) || addr_is_unspecified(&p->addr) ||
+	    prefix_overlaps(p, &link_local))
 		return "such addresses are never routed";
 	return NULL;
 }
+
+void gateways_publish(const struct gateways *g, const char *self, struct wg_link *l)
+{
+	for (struct map_entry *m = map_next(g->entries, NULL); m; m = map_next(g->entries, m)) {
+		const struct entry *e = map_entry_value(m);
+
+		for (size_t i = 0; has_node(e, self) && i < e->range_count; i++)
+			if (!refusal_of(&e->ranges[i]))
+				wg_link_add_published(l, &e->ranges[i].range, e->masquerade);
+	}
+}
+
+/* ---- who carries a range ---- */
 
 static bool is_member(const struct peers *p, const char *node)
 {

@@ -24,6 +24,7 @@ struct applying {
 	void *owner;
 	int first;		   /* error */
 	char lost[INTERFACE_SIZE]; /* an interface that is not there: said once, not for each peer */
+	bool unfiltered;	   /* our rules could not be put in place */
 };
 
 static bool is_removal(enum op_kind kind)
@@ -329,6 +330,9 @@ static void apply_one(struct applying *a, const struct op *op)
 	*k->wg.why = '\0';
 	if (op->kind == OP_NFT || op->kind == OP_NFT_DEL) {
 		r = apply_nft(k, op);
+		a->unfiltered |= r < 0;
+	} else if (op->kind == OP_FORWARD_ON && a->unfiltered) {
+		return; /* it would forward whatever comes; both are tried again */
 	} else if (op->kind == OP_FORWARD_ON) {
 		r = forwarding_on(k->config.forwarding, op->forwarding, k->wg.why,
 				  sizeof(k->wg.why));

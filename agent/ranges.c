@@ -72,8 +72,11 @@ static void look_at_peers(struct ranges *r)
 /* What is in the way now, "" when nothing is. */
 static char *look_for_block(struct ranges *r, const struct prefix *range)
 {
+	const struct endpoint *broker = brokers_in(r->c.brokers, range);
 	char text[128], endpoint[ENDPOINT_SIZE];
 
+	if (broker)
+		return xasprintf("the broker is reached at %s", endpoint_format(broker, endpoint));
 	if (kernel_blocked(r->c.kernel, range, text, sizeof(text)) == 1)
 		return xasprintf("this host has the route %s, which is not ours", text);
 	if (!r->looked)

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "agent/brokers.h"
 #include "agent/kernel.h"
 #include "agent/memberships.h"
 
@@ -13,7 +14,8 @@ struct ranges;
 struct ranges_config {
 	struct kernel *kernel;
 	const struct memberships *memberships;
-	const char *const *site; /* the value may change; NULL: none */
+	const char *const *site;	/* the value may change; NULL: none */
+	const struct brokers *brokers; /* NULL: none */
 };
 struct ranges *ranges_new(const struct ranges_config *c);
 void ranges_free(struct ranges *r);

@@ -180,17 +180,6 @@ void renew_soon(struct renew *r)
 	check(r);
 }
 
-/* As that of a join's answer. */
-static enum refusal check_certificate(const struct renew *r, const struct trust *trust,
-				      const char *certificate, char *why, size_t why_size)
-{
-	static const uint8_t no_request[HASH_LEN];
-	_cleanup_(freep) char *copy = xstrdup(certificate);
-	const struct join_answer a = { .certificate = copy };
-
-	return enrol_check_body(r->c.identity, trust, no_request, &a, clock_wall(), why, why_size);
-}
-
 void renew_unanswered(struct renew *r)
 {
 	if (!r->asking)
@@ -210,7 +199,8 @@ void renew_answered(struct renew *r, const struct trust *trust, const char *cert
 		failed(r, refusal);
 	} else if (!certificate) {
 		failed(r, "the coordinator's answer has no certificate");
-	} else if (check_certificate(r, trust, certificate, why, sizeof(why))) {
+	} else if (enrol_check_certificate(r->c.identity, trust, certificate, clock_wall(), why,
+					   sizeof(why))) {
 		failed(r, why);
 	} else {
 		r->asking = false;

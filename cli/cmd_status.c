@@ -3,6 +3,7 @@
  * warren status
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/client.h"
 #include "cli/command.h"
@@ -11,6 +12,8 @@
 #include "lib/clock.h"
 #include "lib/opt.h"
 #include "schemas/api.h"
+
+#define LINE_WIDTH 80
 
 static void head_print(const struct api_status *s)
 {
@@ -30,6 +33,31 @@ static void head_print(const struct api_status *s)
 		say("problem      %s", s->problems[i]);
 }
 
+static const char *peer_name(const struct api_status_peer *p)
+{
+	return p->name ? p->name : p->id;
+}
+
+/* What is reached through the peer, below the table: a column would have no room for it. */
+static void ranges_print(const struct api_status_peer *p)
+{
+	struct buf line = { 0 };
+	char text[PREFIX_SIZE];
+
+	buf_printf(&line, "  through %s:", peer_name(p));
+	for (size_t i = 0; i < p->range_count; i++) {
+		prefix_format(&p->ranges[i], text);
+		if (line.len + 1 + strlen(text) > LINE_WIDTH) {
+			say("%s", buf_cstr(&line));
+			buf_clear(&line);
+			buf_add(&line, "   ", 3);
+		}
+		buf_printf(&line, " %s", text);
+	}
+	say("%s", buf_cstr(&line));
+	buf_done(&line);
+}
+
 static void peers_print(const struct api_status_network *n)
 {
 	struct table t = { .indent = "  " };
@@ -39,7 +67,7 @@ static void peers_print(const struct api_status_network *n)
 	for (size_t i = 0; i < n->peer_count; i++) {
 		const struct api_status_peer *p = &n->peers[i];
 
-		table_cell(&t, "%s%s", p->name ? p->name : p->id, p->orphan ? " (orphan)" : "");
+		table_cell(&t, "%s%s", peer_name(p), p->orphan ? " (orphan)" : "");
 		table_addresses(&t, p->addresses, p->address_count);
 		table_text(&t, p->endpoint.addr.family ? endpoint_format(&p->endpoint, endpoint) :
 							 NULL);
@@ -49,9 +77,11 @@ static void peers_print(const struct api_status_network *n)
 	}
 	table_print(&t);
 	for (size_t i = 0; i < n->peer_count; i++)
+		if (n->peers[i].range_count)
+			ranges_print(&n->peers[i]);
+	for (size_t i = 0; i < n->peer_count; i++)
 		if (n->peers[i].problem)
-			say("  %s: %s", n->peers[i].name ? n->peers[i].name : n->peers[i].id,
-			    n->peers[i].problem);
+			say("  %s: %s", peer_name(&n->peers[i]), n->peers[i].problem);
 }
 
 static void network_print(const struct api_status_network *n)

@@ -99,6 +99,7 @@ static size_t column_to_cut(const struct table *t, const size_t *width)
 	return widest;
 }
 
+/* Only a terminal has a width: elsewhere every cell is whole. */
 static void widths_fit(const struct table *t, size_t width[static TABLE_COLUMNS_MAX])
 {
 	size_t total = (t->indent ? strlen(t->indent) : 0) + (t->columns - 1) * GAP, cut;
@@ -107,6 +108,8 @@ static void widths_fit(const struct table *t, size_t width[static TABLE_COLUMNS_
 		width[i % t->columns] = MAX(width[i % t->columns], text_width(t->cells[i]));
 	for (size_t c = 0; c < t->columns; c++)
 		total += width[c];
+	if (!isatty(STDOUT_FILENO))
+		return; /* a script, or a file that is read later */
 	for (; total > LINE_WIDTH && (cut = column_to_cut(t, width)) < t->columns; total--)
 		width[cut]--;
 }

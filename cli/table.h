@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Tables on standard output, for people: columns as wide as they must be, 80 in all. What does not
- * fit is cut with `…`, the widest column first; of the first one, which names the row, 20 characters
- * are kept (--json has everything). The head is bold on a terminal, unless NO_COLOR is set.
+ * Tables on standard output, for people: columns as wide as they must be, on a terminal 80 in all. What
+ * does not fit there is cut with `…`, the widest column first; of the first one, which names the row,
+ * 20 characters are kept. Elsewhere (a pipe, a file) nothing is cut. The head is bold on a terminal,
+ * unless NO_COLOR is set.
  */
 #pragma once
 

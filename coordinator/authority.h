@@ -126,9 +126,10 @@ int exporter_certificate(struct authority *a, const char *id, const char *csr_pe
  * multicast or reserved, not overlapping with a network's range? */
 int gateway_range_check(struct authority *a, struct arena *arena, const struct prefix *range,
 			struct refusal_reason *why);
-/* All rules for the ranges of a gateway, in its network: also none that another site publishes
- * there, none with the broker or the public endpoint of a member in it. `g` itself is left out of the
- * comparison, by id. */
+/* All rules for the ranges of a gateway: also none that another site publishes, in whatever network
+ * (one site may publish a range in several networks; a node without a site is a site of its own), none
+ * with the broker or the public endpoint of a member of its network in it. `g` itself is left out of
+ * the comparison, by id. */
 int gateway_ranges_check(struct authority *a, struct arena *arena, const struct gateway_row *g,
 			 struct refusal_reason *why);
 /* A new network's range: none that a gateway publishes. */
@@ -178,7 +179,7 @@ struct exporter_joined {
 int exporter_join(struct authority *a, struct arena *arena, const struct join_request *request,
 		  const uint8_t request_hash[static HASH_LEN], struct token_row *token,
 		  struct exporter_joined *ret, struct refusal_reason *why);
-/* The word that the replaced one's grant has ended, and the grant. */
+/* The word that the replaced one's grant has ended, and the grant: in one delta. */
 int exporter_join_publish(struct authority *a, struct arena *arena, const struct exporter_joined *j,
 			  struct refusal_reason *why);
 /* Publishes its grant. */

@@ -65,26 +65,48 @@ static void member_name(const char *id, char ret[static JOURNAL_NAME_MAX + 1])
 	snprintf(ret, JOURNAL_NAME_MAX + 1, "exporter/%s", id);
 }
 
-int exporter_publish(struct authority *a, struct arena *arena, const struct exporter_row *e,
-		     struct refusal_reason *why)
+static int grant_body(struct authority *a, struct arena *arena, const struct exporter_row *e,
+		      struct buf *out, struct refusal_reason *why)
 {
 	struct grant grant = { .site = e->site, .generation = e->generation };
-	char name[JOURNAL_NAME_MAX + 1];
-	struct buf text = { 0 };
 	struct node_row node;
 	int r = store_node_get(a->store, arena, e->id, &node);
 
 	if (r == 0)
 		r = grant_ranges(a, arena, e, &grant.ranges, &grant.range_count, why);
-	if (r == 0) {
-		memcpy(grant.key, node.identity_key, KEY_LEN);
-		member_name(e->id, name);
-		json_encode(&text, grant_fields, &grant);
-		r = publisher_put(a->publisher, e->network, JOURNAL_GATEWAYS, name,
-				  buf_cstr(&text));
+	if (r < 0)
+		return r;
+	memcpy(grant.key, node.identity_key, KEY_LEN);
+	json_encode(out, grant_fields, &grant);
+	return 0;
+}
+
+/* `replaced`: whose grant ends by it; NULL: nobody's. */
+static int grant_put(struct authority *a, struct arena *arena, const struct exporter_row *e,
+		     const char *replaced, struct refusal_reason *why)
+{
+	char name[JOURNAL_NAME_MAX + 1], old[JOURNAL_NAME_MAX + 1];
+	struct publisher_op ops[2] = { { .name = name } };
+	size_t count = 1;
+	struct buf text = { 0 };
+	int r = grant_body(a, arena, e, &text, why);
+
+	member_name(e->id, name);
+	ops[0].body = buf_cstr(&text);
+	if (replaced) {
+		member_name(replaced, old);
+		ops[count++] = (struct publisher_op){ .name = old, .why = WHY_REPLACED };
 	}
+	if (r == 0)
+		r = publisher_change(a->publisher, e->network, JOURNAL_GATEWAYS, ops, count);
 	buf_done(&text);
 	return r;
+}
+
+int exporter_publish(struct authority *a, struct arena *arena, const struct exporter_row *e,
+		     struct refusal_reason *why)
+{
+	return grant_put(a, arena, e, NULL, why);
 }
 
 int exporter_grants_refresh(struct authority *a, struct arena *arena, const char *site,
@@ -118,15 +140,6 @@ static int row_end(struct authority *a, const struct exporter_row *e, enum journ
 	if (r == 0)
 		r = store_ended_put(a->store, &ended);
 	return r < 0 ? r : store_exporter_delete(a->store, e->network, e->id);
-}
-
-static int grant_end(struct authority *a, const char *network, const char *id,
-		     enum journal_why reason)
-{
-	char name[JOURNAL_NAME_MAX + 1];
-
-	member_name(id, name);
-	return publisher_del(a->publisher, network, JOURNAL_GATEWAYS, name, reason);
 }
 
 /* ---- joining ---- */
@@ -272,15 +285,12 @@ int exporter_join(struct authority *a, struct arena *arena, const struct join_re
 int exporter_join_publish(struct authority *a, struct arena *arena, const struct exporter_joined *j,
 			  struct refusal_reason *why)
 {
-	int r = 0;
+	int r;
 
-	if (j->replaced) {
+	if (j->replaced)
 		log_info("exporter-replaced", "network=%s site=%s exporter=%s by=%s",
 			 j->row.network, j->row.site, j->replaced, j->row.id);
-		r = grant_end(a, j->row.network, j->replaced, WHY_REPLACED);
-	}
-	if (r == 0)
-		r = exporter_publish(a, arena, &j->row, why);
+	r = grant_put(a, arena, &j->row, j->replaced, why);
 	/* The answer names the position from which on the exporter finds its grant. */
 	return r < 0 ? r : publisher_commit(a->publisher, j->row.network, JOURNAL_GATEWAYS);
 }
@@ -329,6 +339,14 @@ bool exporter_is_known(struct authority *a, const char *network, const char *id)
 	return r == 0 && count > 0;
 }
 
+static int grant_end(struct authority *a, const char *network, const char *id)
+{
+	char name[JOURNAL_NAME_MAX + 1];
+
+	member_name(id, name);
+	return publisher_del(a->publisher, network, JOURNAL_GATEWAYS, name, WHY_REMOVED);
+}
+
 int exporter_remove(struct authority *a, const char *id, struct refusal_reason *why)
 {
 	struct topic state = { .kind = TOPIC_NODE };
@@ -347,7 +365,7 @@ int exporter_remove(struct authority *a, const char *id, struct refusal_reason *
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		r = row_end(a, &rows[i], WHY_REMOVED);
 		if (r == 0)
-			r = grant_end(a, rows[i].network, id, WHY_REMOVED);
+			r = grant_end(a, rows[i].network, id);
 	}
 	if (r == 0) {
 		snprintf(state.id, sizeof(state.id), "%s", id);

@@ -72,26 +72,63 @@ int gateway_range_check(struct authority *a, struct arena *arena, const struct p
 	return r;
 }
 
-/* Do they stand at the same place: one site, or, where there is none, one node? */
+/* Do they stand at the same place? A node does with itself, in whatever network: also one that has no
+ * site. */
 static bool is_same_site(const struct gateway_row *a, const struct gateway_row *b)
 {
-	if (a->site && b->site)
-		return strcmp(a->site, b->site) == 0;
-	return !a->site && !b->site && a->node && b->node && strcmp(a->node, b->node) == 0;
+	if (a->node && b->node && strcmp(a->node, b->node) == 0)
+		return true;
+	return a->site && b->site && strcmp(a->site, b->site) == 0;
 }
 
-static const char *site_text(const struct gateway_row *g)
+/* "site dc1"; a node without one stands for itself: "node db1". */
+static int place_text(struct authority *a, struct arena *arena, const struct gateway_row *g,
+		      struct buf *out)
 {
-	return g->site ? g->site : "without a name";
+	struct member_row member;
+	int r;
+
+	if (g->site) {
+		buf_printf(out, "site %s", g->site);
+		return 0;
+	}
+	r = store_member_get(a->store, arena, g->network, g->node, &member);
+	if (r == 0)
+		buf_printf(out, "node %s", member.name);
+	return r;
 }
 
+static int refuse_overlap(struct authority *a, struct arena *arena, const struct gateway_row *g,
+			  const struct prefix *range, const struct gateway_row *other,
+			  const struct prefix *others, struct refusal_reason *why)
+{
+	char mine[PREFIX_SIZE], theirs[PREFIX_SIZE];
+	struct buf here = { 0 }, there = { 0 };
+	int r = place_text(a, arena, g, &here);
+
+	if (r == 0)
+		r = place_text(a, arena, other, &there);
+	if (r == 0)
+		r = refuse(why, 409, "overlap",
+			   "range %s of %s overlaps with %s, which gateway %s carries for %s in"
+			   " network %s: the same addresses at two sites cannot both be reached;"
+			   " renumber one of them, or leave the range away",
+			   prefix_format(range, mine), buf_cstr(&here),
+			   prefix_format(others, theirs), other->id, buf_cstr(&there),
+			   other->network);
+	buf_done(&here);
+	buf_done(&there);
+	return r;
+}
+
+/* In all networks: a node may be in several, and the grants of a site's exporters have its ranges of
+ * all of them. */
 static int sites_check(struct authority *a, struct arena *arena, const struct gateway_row *g,
 		       struct refusal_reason *why)
 {
-	char mine[PREFIX_SIZE], theirs[PREFIX_SIZE];
 	struct gateway_row *others;
 	size_t count;
-	int r = store_gateway_list(a->store, arena, g->network, &others, &count);
+	int r = store_gateway_list(a->store, arena, NULL, &others, &count);
 
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		const struct gateway_row *o = &others[i];
@@ -99,19 +136,10 @@ static int sites_check(struct authority *a, struct arena *arena, const struct ga
 		if (is_same_site(g, o) || strcmp(g->id, o->id) == 0)
 			continue;
 		for (size_t j = 0; j < o->range_count; j++)
-			for (size_t k = 0; k < g->range_count; k++) {
-				if (!prefix_overlaps(&o->ranges[j], &g->ranges[k]))
-					continue;
-				return refuse(
-					why, 409, "overlap",
-					"range %s of site %s overlaps with %s, which gateway %s"
-					" carries for site %s in network %s: the same addresses at"
-					" two sites cannot both be reached; renumber one of them,"
-					" or leave the range away",
-					prefix_format(&g->ranges[k], mine), site_text(g),
-					prefix_format(&o->ranges[j], theirs), o->id, site_text(o),
-					g->network);
-			}
+			for (size_t k = 0; k < g->range_count; k++)
+				if (prefix_overlaps(&o->ranges[j], &g->ranges[k]))
+					return refuse_overlap(a, arena, g, &g->ranges[k], o,
+							      &o->ranges[j], why);
 	}
 	return r;
 }

@@ -87,6 +87,21 @@ static void member_name(const char *id, char ret[static JOURNAL_NAME_MAX + 1])
 	snprintf(ret, JOURNAL_NAME_MAX + 1, "gateway/%s", id);
 }
 
+/* What a node says of itself is in it: of their endpoints as many as there is room for, the first ones
+ * of each. All of them are in the peers journal. */
+static void body_encode(struct gateway *body, struct buf *out)
+{
+	json_encode(out, gateway_fields, body);
+	for (size_t most = PEER_ENDPOINTS_MAX; most > 0 && out->len > JOURNAL_BODY_MAX;) {
+		most /= 2;
+		for (size_t i = 0; i < body->node_count; i++)
+			body->nodes[i].peer.endpoint_count =
+				MIN(body->nodes[i].peer.endpoint_count, most);
+		buf_clear(out);
+		json_encode(out, gateway_fields, body);
+	}
+}
+
 int gateway_publish(struct authority *a, struct arena *arena, const struct gateway_row *g)
 {
 	char name[JOURNAL_NAME_MAX + 1];
@@ -104,7 +119,7 @@ int gateway_publish(struct authority *a, struct arena *arena, const struct gatew
 		body.ranges[i].range = g->ranges[i];
 	if (r == 0) {
 		member_name(g->id, name);
-		json_encode(&text, gateway_fields, &body);
+		body_encode(&body, &text);
 		r = publisher_put(a->publisher, g->network, JOURNAL_GATEWAYS, name,
 				  buf_cstr(&text));
 	}

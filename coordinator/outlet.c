@@ -63,15 +63,15 @@ static void ops_cut(struct outlet *o, size_t count)
 		op_done(&o->ops[--o->op_count]);
 }
 
-static void ops_add(struct outlet *o, const char *name, const char *body, enum journal_why why)
+static void ops_add(struct outlet *o, const struct publisher_op *op)
 {
 	if (o->op_count == o->op_cap) {
 		o->op_cap = MAX(2 * o->op_cap, (size_t)16);
 		o->ops = xreallocarray(o->ops, o->op_cap, sizeof(*o->ops));
 	}
-	o->ops[o->op_count++] = (struct outlet_op){ .name = xstrdup(name),
-						    .body = body ? xstrdup(body) : NULL,
-						    .why = why };
+	o->ops[o->op_count++] = (struct outlet_op){ .name = xstrdup(op->name),
+						    .body = op->body ? xstrdup(op->body) : NULL,
+						    .why = op->why };
 }
 
 /* Outside of transactions, and after one that was committed. */
@@ -91,11 +91,18 @@ static struct journal_op as_journal_op(const struct outlet_op *op)
 			  (struct journal_op){ .del = op->name, .why = op->why };
 }
 
-static int change(struct outlet *o, const struct outlet_op *op)
+/* Those from `first` on, together. */
+static int ops_give(struct outlet *o, size_t first)
 {
-	struct journal_op journal_op = as_journal_op(op);
+	size_t count = o->op_count - first;
+	struct journal_op *ops = xcalloc(count + 1, sizeof(*ops));
+	int r;
 
-	return writer_change(o->writer, loop_now(o->publisher->loop), &journal_op, 1);
+	for (size_t i = 0; i < count; i++)
+		ops[i] = as_journal_op(&o->ops[first + i]);
+	r = writer_change(o->writer, loop_now(o->publisher->loop), ops, count);
+	free(ops);
+	return r;
 }
 
 /* ---- life ---- */
@@ -146,23 +153,16 @@ int outlet_begin(struct outlet *o, uint64_t seen)
 	return writer_begin(o->writer, loop_now(o->publisher->loop), seen, clock_wall(), false);
 }
 
-static int outlet_change(struct outlet *o, const char *name, const char *body, enum journal_why why)
+int outlet_change(struct outlet *o, const struct publisher_op *ops, size_t count)
 {
+	size_t first = o->op_count;
+
 	o->dirty = true;
 	if (o->lost)
 		return -EIO;
-	ops_add(o, name, body, why);
-	return change(o, &o->ops[o->op_count - 1]);
-}
-
-int outlet_put(struct outlet *o, const char *name, const char *body)
-{
-	return outlet_change(o, name, body, WHY_REMOVED);
-}
-
-int outlet_del(struct outlet *o, const char *name, enum journal_why why)
-{
-	return outlet_change(o, name, NULL, why);
+	for (size_t i = 0; i < count; i++)
+		ops_add(o, &ops[i]);
+	return ops_give(o, first);
 }
 
 const char *outlet_latest(const struct outlet *o, const char *name)
@@ -211,8 +211,8 @@ int outlet_reload(struct outlet *o)
 	ops_cut(o, o->kept);
 	writer_free(o->writer);
 	r = load(o);
-	for (size_t i = 0; r == 0 && i < o->op_count; i++)
-		r = change(o, &o->ops[i]);
+	if (r == 0)
+		r = ops_give(o, 0);
 	o->auditing = false;
 	o->held |= o->lost;
 	o->lost = r < 0;

@@ -269,20 +269,28 @@ int publisher_network_del(struct publisher *p, const char *network)
 
 /* ---- members ---- */
 
-int publisher_put(struct publisher *p, const char *network, enum journal_kind kind,
-		  const char *name, const char *body)
+int publisher_change(struct publisher *p, const char *network, enum journal_kind kind,
+		     const struct publisher_op *ops, size_t count)
 {
 	struct outlet *o = find_outlet(p, network, kind);
 
-	return o ? outlet_put(o, name, body) : -ENOENT;
+	return o ? outlet_change(o, ops, count) : -ENOENT;
+}
+
+int publisher_put(struct publisher *p, const char *network, enum journal_kind kind,
+		  const char *name, const char *body)
+{
+	const struct publisher_op op = { .name = name, .body = body };
+
+	return publisher_change(p, network, kind, &op, 1);
 }
 
 int publisher_del(struct publisher *p, const char *network, enum journal_kind kind,
 		  const char *name, enum journal_why why)
 {
-	struct outlet *o = find_outlet(p, network, kind);
+	const struct publisher_op op = { .name = name, .why = why };
 
-	return o ? outlet_del(o, name, why) : -ENOENT;
+	return publisher_change(p, network, kind, &op, 1);
 }
 
 int publisher_commit(struct publisher *p, const char *network, enum journal_kind kind)

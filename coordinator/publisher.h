@@ -16,6 +16,13 @@
 
 struct publisher;
 
+/* One of several changes that are made together. Borrowed: all. */
+struct publisher_op {
+	const char *name;
+	const char *body; /* as publisher_put's; NULL: a deletion */
+	enum journal_why why;
+};
+
 /* Loads every journal of the store; starts nothing on the wire. Borrowed: all. */
 int publisher_new(struct loop *l, struct store *s, const struct keys *k, struct publisher **ret);
 void publisher_free(struct publisher *p);
@@ -42,6 +49,10 @@ int publisher_put(struct publisher *p, const char *network, enum journal_kind ki
 		  const char *name, const char *body);
 int publisher_del(struct publisher *p, const char *network, enum journal_kind kind,
 		  const char *name, enum journal_why why);
+/* Changes that belong together are in one delta, so that nobody sees the journal between them; in more
+ * only when one does not hold them. */
+int publisher_change(struct publisher *p, const char *network, enum journal_kind kind,
+		     const struct publisher_op *ops, size_t count);
 /* What waits for the window is done now, so that publisher_position has it. */
 int publisher_commit(struct publisher *p, const char *network, enum journal_kind kind);
 /* Ends all orphans of the network's journals. */

@@ -107,8 +107,7 @@ int outlet_init(struct outlet *o, struct publisher *p, const char *network, enum
 void outlet_done(struct outlet *o);
 /* A first epoch, above `seen`. */
 int outlet_begin(struct outlet *o, uint64_t seen);
-int outlet_put(struct outlet *o, const char *name, const char *body);
-int outlet_del(struct outlet *o, const char *name, enum journal_why why);
+int outlet_change(struct outlet *o, const struct publisher_op *ops, size_t count);
 const char *outlet_latest(const struct outlet *o, const char *name);
 int outlet_commit(struct outlet *o);
 int outlet_release(struct outlet *o);

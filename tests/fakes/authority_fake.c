@@ -19,6 +19,7 @@
 #pragma weak publisher_network_del
 #pragma weak publisher_put
 #pragma weak publisher_del
+#pragma weak publisher_change
 #pragma weak publisher_commit
 #pragma weak publisher_release
 #pragma weak publisher_latest
@@ -91,6 +92,16 @@ int publisher_del(struct publisher *p, const char *network, enum journal_kind ki
 		  const char *name, enum journal_why why)
 {
 	return change_add(p, member_key(network, kind, name), NULL, why);
+}
+
+int publisher_change(struct publisher *p, const char *network, enum journal_kind kind,
+		     const struct publisher_op *ops, size_t count)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = change_add(p, member_key(network, kind, ops[i].name), ops[i].body, ops[i].why);
+	return r;
 }
 
 int publisher_commit(struct publisher *p, const char *network, enum journal_kind kind)

@@ -242,9 +242,12 @@ TEST(some_ranges_are_never_routed)
 	      "a");
 	offer(0, "h", "there", 100, "224.0.0.0/8 10.8.0.0/24 fd00:1::/64 10.7.0.0/24=10.6.0.0/24",
 	      "a");
-	CHECK_STR(text(), "0.0.0.0/0 refused; 10.0.0.0/8 refused; 10.6.0.0/24 refused; "
-			  "10.8.0.0/24 refused; 10.9.0.0/25 refused; 127.0.0.0/8 refused; "
-			  "169.254.0.0/16 refused; 224.0.0.0/8 refused; fd00:1::/64 refused|");
+	offer(0, "i", "there", 100, "169.0.0.0/8", "a"); /* with the link's own addresses in it */
+	CHECK_STR(
+		text(),
+		"0.0.0.0/0 refused; 10.0.0.0/8 refused; 10.6.0.0/24 refused; "
+		"10.8.0.0/24 refused; 10.9.0.0/25 refused; 127.0.0.0/8 refused; "
+		"169.0.0.0/8 refused; 169.254.0.0/16 refused; 224.0.0.0/8 refused; fd00:1::/64 refused|");
 	end();
 }
 
@@ -311,6 +314,9 @@ TEST(what_we_carry_is_published_with_its_nat_mode)
 	gateways_put(gateways[0], "none", &g);
 	offer(0, "g", "here", 100, "10.42.0.0/16 10.1.0.0/24=10.2.0.0/24", "a self");
 	offer(0, "h", "here", 100, "10.43.0.0/16", "a");
+	/* Nobody may make of this node a way to everywhere. */
+	offer(0, "i", "here", 100, "0.0.0.0/0 128.0.0.0/1 ::/0 127.0.0.0/8 169.254.169.254/32",
+	      "self");
 	gateways_publish(gateways[0], "self", &l);
 	wg_link_sort(&l);
 	CHECK_INT(l.published_count, 2);

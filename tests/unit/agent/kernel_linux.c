@@ -445,4 +445,26 @@ IN_NAMESPACES(forwarding_is_switched_on_and_back)
 		CHECK(strstr(why, "set net/ipv4/ip_forward to 1"));
 }
 
+IN_NAMESPACES(without_rules_nothing_is_forwarded)
+{
+	struct kernel *k = open_kernel(NULL);
+	struct host d;
+
+	shell("echo 0 >/proc/sys/net/ipv4/ip_forward");
+	typical(&d);
+	d.forwarding = FORWARD_4;
+	free(d.nft);
+	d.nft = xstrdup("table inet warren { no rule }\n");
+	host_sort(&d);
+	pass(k, &d, -EINVAL);
+	CHECK_INT(sysctl(IP4), '0');
+	host_done(&d);
+	typical(&d);
+	d.forwarding = FORWARD_4;
+	pass(k, &d, 0);
+	CHECK_INT(sysctl(IP4), '1');
+	host_done(&d);
+	kernel_free(k);
+}
+
 TEST_MAIN("kernel-linux")

@@ -22,6 +22,7 @@ static struct memberships memberships;
 static struct network *nets[NETS];
 static struct sign_key identity;
 static const char *site = "here";
+static struct brokers *brokers;
 
 static bool on_wanted(void *owner, const uint8_t key[static KEY_LEN], struct wg_peer *ret)
 {
@@ -35,6 +36,13 @@ static void on_reach_changed(void *owner)
 {
 	(void)owner;
 	apply_soon(apply);
+}
+
+static void on_brokers(void *owner)
+{
+	(void)owner;
+	if (apply)
+		apply_full_soon(apply);
 }
 
 static void join(size_t i, const char *name, const char *range)
@@ -79,7 +87,9 @@ static void begin(void)
 	sign_key_generate(&identity);
 	join(0, "one", "10.9.0.1/24");
 	join(1, "two", "10.8.0.1/24");
+	brokers = brokers_new(loop, on_brokers, NULL);
 	apply = apply_new(&(struct apply_config){ .loop = loop,
+						  .brokers = brokers,
 						  .kernel = kernel,
 						  .state = state,
 						  .memberships = &memberships,
@@ -89,7 +99,8 @@ static void begin(void)
 
 static void end(void)
 {
-	apply_free(apply);
+	apply_free(TAKE(apply));
+	brokers_free(brokers);
 	for (size_t i = 0; i < NETS; i++) {
 		reach_free(nets[i]->reach);
 		peers_free(nets[i]->peers);
@@ -251,6 +262,26 @@ TEST(a_range_around_a_peers_endpoint_is_not_routed)
 	turn();
 	CHECK(!has_route(0, "203.0.113.0/24"));
 	CHECK(strstr(nets[0]->conflict, "a peer is reached at 203.0.113.9:51830"));
+	end();
+}
+
+/* Else nobody could tell us that the range has gone. */
+TEST(a_range_around_a_broker_is_not_routed)
+{
+	char *urls[] = { (char[]){ "mqtts://203.0.113.7:8883" }, (char[]){ "mqtts://[2001:db8::7]:8883" } };
+
+	begin();
+	member(0, "a", 1, NULL);
+	offer(0, "g", "there", "203.0.113.0/24", "a", NAT_MASQUERADE);
+	turn();
+	CHECK(has_route(0, "203.0.113.0/24"));
+	brokers_set(brokers, urls, 2);
+	turn();
+	CHECK(!has_route(0, "203.0.113.0/24") && !has_allowed(0, 1, "203.0.113.0/24"));
+	CHECK(strstr(nets[0]->conflict, "the broker is reached at 203.0.113.7:8883"));
+	brokers_set(brokers, urls + 1, 1);
+	turn();
+	CHECK(has_route(0, "203.0.113.0/24"));
 	end();
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pty.h>
 #include <sys/mman.h>
+#include <termios.h>
 
 #include "cli/say.h"
 #include "lib/clock.h"
@@ -37,6 +38,20 @@ static void print(struct table *t)
 	CHECK(fd >= 0);
 	print_to(t, fd, fd);
 	close(fd);
+}
+
+/* The same on a terminal, without colours and without the terminal's \r. */
+static void print_on_terminal(struct table *t)
+{
+	struct termios raw = { 0 };
+	int master, slave;
+
+	setenv("NO_COLOR", "1", 1);
+	cfmakeraw(&raw);
+	CHECK_INT(openpty(&master, &slave, NULL, &raw, NULL), 0);
+	print_to(t, slave, master);
+	close(slave);
+	close(master);
 }
 
 /* Characters of the longest line. */
@@ -107,11 +122,27 @@ TEST(cuts_the_widest_at_80_columns)
 	table_text(&t, "n1");
 	table_text(&t, wide);
 	table_text(&t, "end");
-	print(&t);
+	print_on_terminal(&t);
 	repeat(cut, "w", 80 - 4 - 2 - 2 - 3 - 1);
 	snprintf(want, sizeof(want), "n1    %s…  end\n", cut);
 	CHECK_STR(strchr(printed, '\n') + 1, want);
 	CHECK_INT(widest_line(), 80);
+}
+
+/* What is piped into grep or kept in a file has every word. */
+TEST(nothing_is_cut_elsewhere)
+{
+	char wide[200], want[400];
+	struct table t = { 0 };
+
+	repeat(wide, "w", 100);
+	table_begin(&t, "NAME", "WIDE", "END", NULL);
+	table_text(&t, "n1");
+	table_text(&t, wide);
+	table_text(&t, "end");
+	print(&t);
+	snprintf(want, sizeof(want), "n1    %s  end\n", wide);
+	CHECK_STR(strchr(printed, '\n') + 1, want);
 }
 
 TEST(exactly_80_columns_are_not_cut)
@@ -123,7 +154,7 @@ TEST(exactly_80_columns_are_not_cut)
 	table_begin(&t, "NAME", "WIDE", NULL);
 	table_text(&t, "name");
 	table_text(&t, wide);
-	print(&t);
+	print_on_terminal(&t);
 	CHECK_INT(widest_line(), 80);
 	CHECK(!strstr(printed, "…"));
 }
@@ -141,7 +172,7 @@ TEST(the_name_of_a_row_is_cut_last)
 	table_text(&t, wide);
 	for (int i = 1; i < TABLE_COLUMNS_MAX; i++)
 		table_text(&t, wide);
-	print(&t);
+	print_on_terminal(&t);
 	CHECK(strstr(printed, "\nabcdefghijklmnop      w"));
 	CHECK(strstr(printed, "\nwwwwwwwwwwwwwwwwwww…  w"));
 	CHECK(widest_line() <= 80);
@@ -158,7 +189,7 @@ TEST(utf8_is_counted_in_characters)
 	table_text(&t, "x");
 	table_text(&t, "bern");
 	table_text(&t, wide);
-	print(&t);
+	print_on_terminal(&t);
 	repeat(cut, "ü", 80 - 6 - 2 - 1);
 	snprintf(want, sizeof(want), "NAME    B\nzürich  x\nbern    %s…\n", cut);
 	CHECK_STR(printed, want);

@@ -291,6 +291,26 @@ TEST(answer_names_a_position_with_the_grant)
 	end();
 }
 
+/* Who read the end of the old grant alone would drop the names of the site. */
+TEST(the_place_is_taken_in_one_delta)
+{
+	struct exporter first, second;
+	struct journal_position before, after;
+
+	begin();
+	exporter_start(&first, "dc1");
+	rig_wait(&rig, 300);
+	before = publisher_position(rig.publisher, "dc1", JOURNAL_GATEWAYS);
+	exporter_start(&second, "dc1");
+	after = publisher_position(rig.publisher, "dc1", JOURNAL_GATEWAYS);
+	CHECK(!has_grant(&first));
+	CHECK(has_grant(&second));
+	CHECK_INT(after.ver, before.ver + 1);
+	exporter_end(&first);
+	exporter_end(&second);
+	end();
+}
+
 TEST(read_again_after_a_restart)
 {
 	struct exporter e;

@@ -102,17 +102,35 @@ TEST(ranges_of_another_site)
 	CHECK(strstr(why.message, "10.42.0.0/16"));
 	CHECK(strstr(why.message, id));
 	CHECK(strstr(why.message, "site dc1"));
-	/* In another network they do not meet. */
-	CHECK_STR(gateway_by_node("dc1-k3s", "cloud-n1", "10.42.0.0/16", NULL), "");
-	/* The same site: an alternative, by priority. */
+	/* Nor in another network: a node may be in both. */
+	CHECK_STR(gateway_by_node("dc1-k3s", "cloud-n1", "10.42.0.0/16", NULL), "overlap");
+	CHECK(strstr(why.message, "of site cloud overlaps"));
+	CHECK(strstr(why.message, id));
+	CHECK(strstr(why.message, "for site dc1 in network cloud-k3s"));
+	CHECK_STR(gateway_by_tag("dc1-k3s", "gw", "cloud", "10.42.7.0/24", NULL), "overlap");
+	/* The same site: in several networks; and an alternative, by priority. */
+	CHECK_STR(gateway_by_node("dc1-k3s", "dc1-n1", "10.42.0.0/16", NULL), "");
 	node_make("cloud-k3s", "dc1-n2", "dc1", NULL);
 	CHECK_STR(gateway_by_node("cloud-k3s", "dc1-n2", "10.42.0.0/16", NULL), "");
-	/* Without a site each node is a place of its own. */
-	node_make("cloud-k3s", "lone-1", NULL, NULL);
+}
+
+TEST(without_a_site_a_node_is_a_place_of_its_own)
+{
+	struct joiner *lone;
+
+	setup();
+	lone = node_make("cloud-k3s", "lone-1", NULL, NULL);
 	node_make("cloud-k3s", "lone-2", NULL, NULL);
 	CHECK_STR(gateway_by_node("cloud-k3s", "lone-1", "192.168.7.0/24", NULL), "");
 	CHECK_STR(gateway_by_node("cloud-k3s", "lone-1", "192.168.7.0/24", NULL), "");
 	CHECK_STR(gateway_by_node("cloud-k3s", "lone-2", "192.168.7.0/24", NULL), "overlap");
+	CHECK(strstr(why.message, "of node lone-2 overlaps"));
+	CHECK(strstr(why.message, "for node lone-1 in network cloud-k3s"));
+	CHECK_STR(gateway_by_node("cloud-k3s", "dc1-n1", "192.168.7.0/24", NULL), "overlap");
+	CHECK_STR(gateway_by_node("dc1-k3s", "cloud-n1", "192.168.7.128/25", NULL), "overlap");
+	/* In its other network it stands at the same place. */
+	CHECK_STR(join_code(join(lone, token_make("dc1-k3s", ROLE_NODE, NULL, NULL))), "joined");
+	CHECK_STR(gateway_by_node("dc1-k3s", "lone-1", "192.168.7.0/24", NULL), "");
 }
 
 TEST(ranges_with_broker_or_endpoint)
@@ -289,6 +307,35 @@ TEST(put_back_after_a_restart)
 	CHECK_INT(ended("cloud-k3s", "name", "gone"), WHY_GONE);
 	CHECK(authority_fake_gateway(a, "cloud-k3s", "settings"));
 	CHECK_INT(body_of("cloud-k3s", id)->node_count, 1);
+}
+
+/* A member of a journal has a limit, and what nodes say of themselves does not get there. */
+TEST(many_long_endpoints_fit)
+{
+	char text[PEER_ENDPOINTS_MAX][256], *endpoints[PEER_ENDPOINTS_MAX], *id = NULL;
+	const char *network = "cloud-k3s";
+	struct gateway *g;
+
+	setup();
+	CHECK_STR(gateway_by_tag(network, "gw", "dc1", "10.42.0.0/16", &id), "");
+	for (int i = 0; i < PEER_ENDPOINTS_MAX; i++) {
+		endpoints[i] = text[i];
+		snprintf(text[i], sizeof(text[i]), "%060d.%060d.%060d.%02d.example:51830", i, i, i,
+			 i);
+	}
+	for (int i = 0; i < GATEWAY_NODES_MAX; i++) {
+		struct joiner *j = machine_make("gw");
+
+		j->endpoints = endpoints;
+		j->endpoint_count = PEER_ENDPOINTS_MAX;
+		CHECK_STR(join_code(join(j, token_make(network, ROLE_NODE, "dc1", "gw"))),
+			  "joined");
+		CHECK(strlen(published(network, "gateway", id)) <= JOURNAL_BODY_MAX);
+	}
+	g = body_of(network, id);
+	CHECK_INT(g->node_count, GATEWAY_NODES_MAX);
+	CHECK_INT(g->nodes[0].peer.endpoint_count, 1);
+	CHECK_STR(g->nodes[0].peer.endpoints[0], text[0]);
 }
 
 TEST_MAIN("gateways")

@@ -2,7 +2,6 @@
 #include <errno.h>
 
 #include "coordinator/authority.h"
-#include "coordinator/holders.h"
 #include "lib/crypto.h"
 #include "lib/text.h"
 #include "lib/x509.h"
@@ -205,57 +204,6 @@ TEST(tokens_each_refusal)
 	CHECK_STR(code(join_with(m, token)), "joined");
 	CHECK_STR(code(join_with(machine_new("o"), token)), "token_used");
 	CHECK(!authority_fake_peer(a, "office", "aaaaaaaaaaaaaaaa"));
-}
-
-/* What a node says of itself: held since it said so, or without a holder since `gone`. */
-static void says(const struct machine *m, uint64_t seq, bool online, const char *network,
-		 int64_t gone, int64_t now)
-{
-	struct holder_state h = { .network = keep("office"), .gone = gone };
-	const struct node_state st = {
-		.seq = seq, .online = online, .holders = &h, .holder_count = network != NULL
-	};
-
-	holders_taken(a->holders, m->identity.id, &st, now);
-}
-
-TEST(at_most_gives_the_place_of_who_is_without_a_holder_for_longest)
-{
-	struct machine *m[4];
-	char *token;
-
-	setup();
-	a->holders = holders_new();
-	token = token_make(&(struct api_token_create){ .network = keep("office"), .at_most = 2 });
-	for (size_t i = 0; i < ARRAY_SIZE(m); i++)
-		m[i] = machine_new("n");
-	CHECK_STR(code(join_with(m[0], token)), "joined");
-	CHECK_STR(code(join_with(m[1], token)), "joined");
-	/* Nothing was heard of them: held. */
-	CHECK_STR(code(join_with(m[2], token)), "at_most");
-	says(m[0], 1, true, "office", 0, 100);
-	says(m[1], 1, true, "office", 0, 100);
-	CHECK_STR(code(join_with(m[2], token)), "at_most");
-	CHECK_STR(code(join_with(m[1], token)), "joined");
-	says(m[0], 2, true, "office", 220, 220);
-	says(m[1], 2, true, "office", 210, 230);
-	/* Played back. */
-	says(m[1], 1, true, "office", 0, 240);
-	CHECK_STR(code(join_with(m[2], token)), "joined");
-	CHECK(authority_fake_removed(a, "office", m[1]->identity.id) == WHY_REPLACED);
-	CHECK(authority_fake_peer(a, "office", m[0]->identity.id) != NULL);
-	/* It is back, and is held no more than before; the newcomer is. */
-	says(m[2], 1, true, "office", 0, 250);
-	says(m[0], 3, true, "office", 0, 260);
-	CHECK_STR(code(join_with(m[1], token)), "at_most");
-	/* A node that is offline has no holder. */
-	says(m[0], 4, false, NULL, 0, 270);
-	CHECK_STR(code(join_with(m[1], token)), "joined");
-	CHECK(authority_fake_removed(a, "office", m[0]->identity.id) == WHY_REPLACED);
-	/* Other tokens' nodes do not count. */
-	CHECK_STR(code(join_with(m[3], token_plain())), "joined");
-	holders_free(a->holders);
-	a->holders = NULL;
 }
 
 TEST(single_use_admits_one_of_fifty)

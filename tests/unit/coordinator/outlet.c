@@ -43,6 +43,46 @@ TEST(body_is_made_compact)
 	CHECK(publisher_put(p, "dc1", JOURNAL_PEERS, "two", "{") < 0);
 }
 
+static uint64_t version(void)
+{
+	return publisher_position(p, "dc1", JOURNAL_PEERS).ver;
+}
+
+/* The first one after a quiet window too, and again after a roll-back. */
+TEST(changes_made_together_are_one_delta)
+{
+	const struct publisher_op first[] = { { .name = "one", .why = WHY_REPLACED },
+					      { .name = "two", .body = "{}" } };
+	const struct publisher_op second[] = { { .name = "two", .why = WHY_REPLACED },
+					       { .name = "three", .body = "{}" } };
+	uint64_t before, end;
+
+	begin();
+	for (end = clock_mono() + 300 * USEC_PER_MSEC; clock_mono() < end;)
+		loop_turn(p->loop, 10 * USEC_PER_MSEC);
+	before = version();
+	CHECK_INT(store_begin(a->store), 0);
+	CHECK_INT(publisher_change(p, "dc1", JOURNAL_PEERS, first, 2), 0);
+	CHECK_INT(store_commit(a->store), 0);
+	publisher_flush(p);
+	CHECK(!publisher_get(p, "dc1", JOURNAL_PEERS, "one"));
+	CHECK(publisher_get(p, "dc1", JOURNAL_PEERS, "two"));
+	CHECK_INT(version(), before + 1);
+	/* These wait for the window, and another transaction is rolled back meanwhile. */
+	CHECK_INT(store_begin(a->store), 0);
+	CHECK_INT(publisher_change(p, "dc1", JOURNAL_PEERS, second, 2), 0);
+	CHECK_INT(store_commit(a->store), 0);
+	publisher_flush(p);
+	CHECK_INT(version(), before + 1);
+	CHECK_INT(store_begin(a->store), 0);
+	CHECK_INT(publisher_put(p, "dc1", JOURNAL_PEERS, "four", "{}"), 0);
+	store_rollback(a->store);
+	publisher_reload(p);
+	CHECK_INT(version(), before + 2);
+	CHECK(!publisher_get(p, "dc1", JOURNAL_PEERS, "two"));
+	CHECK(publisher_get(p, "dc1", JOURNAL_PEERS, "three"));
+}
+
 /* An empty writer would take the broker's copy for the future of a store that was rolled back. */
 TEST(load_that_fails_is_held_and_tried_again)
 {
