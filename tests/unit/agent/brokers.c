@@ -23,8 +23,7 @@ static bool is_in(const struct brokers *b, const char *range)
 
 TEST(addresses_are_known_at_once)
 {
-	char *urls[] = { (char[]){ "mqtts://203.0.113.7:8883" },
-			 (char[]){ "ws://198.51.100.1:80" },
+	char *urls[] = { (char[]){ "mqtts://203.0.113.7:8883" }, (char[]){ "ws://198.51.100.1:80" },
 			 (char[]){ "mqtts://[2001:db8::7]:8883" } };
 	struct brokers *b;
 
