@@ -21,7 +21,7 @@ struct apply_config {
 	struct kernel *kernel;
 	struct state *state;
 	const struct memberships *memberships;
-	const char *const *site; /* of this node; the value may change; NULL: none */
+	const char *const *site;       /* of this node; the value may change; NULL: none */
 	const struct brokers *brokers; /* NULL: none */
 	/* A pass is done: problems, ports and `up` may be others. */
 	void (*done)(void *owner);

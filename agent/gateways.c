@@ -307,23 +307,35 @@ static struct carried *find(const struct carried_set *s, const struct prefix *ra
 	return NULL;
 }
 
-/* What the site has, or we carry ourselves, never goes into a tunnel, no part of it either. */
-static void keep_out(const struct carried_set *sets, size_t count, struct carried *c)
+/* Ranges of this node's own site: those that it has, and those that we carry ourselves. */
+static size_t own_ranges(const struct carried_set *sets, size_t count, struct prefix **ret)
+{
+	size_t n = 0;
+
+	*ret = NULL;
+	for (size_t i = 0; i < count; i++) {
+		*ret = xreallocarray(*ret, n + sets[i].count + 1, sizeof(**ret));
+		for (size_t k = 0; k < sets[i].count; k++)
+			if (sets[i].list[k].state == CARRIED_OURS ||
+			    sets[i].list[k].state == CARRIED_OWN_SITE)
+				(*ret)[n++] = sets[i].list[k].range;
+	}
+	return n;
+}
+
+/* They never go into a tunnel, no part of them either. */
+static void keep_out(const struct prefix *own, size_t count, struct carried *c)
 {
 	char text[PREFIX_SIZE];
 
-	for (size_t i = 0; i < count; i++)
-		for (size_t k = 0; k < sets[i].count; k++) {
-			const struct carried *own = &sets[i].list[k];
-
-			if ((own->state != CARRIED_OURS && own->state != CARRIED_OWN_SITE) ||
-			    !prefix_overlaps(&own->range, &c->range))
-				continue;
-			c->state = CARRIED_CONFLICT;
-			snprintf(c->why, sizeof(c->why), "it overlaps %s of this node's own site",
-				 prefix_format(&own->range, text));
-			return;
-		}
+	for (size_t i = 0; i < count; i++) {
+		if (!prefix_overlaps(&own[i], &c->range))
+			continue;
+		c->state = CARRIED_CONFLICT;
+		snprintf(c->why, sizeof(c->why), "it overlaps %s of this node's own site",
+			 prefix_format(&own[i], text));
+		return;
+	}
 }
 
 /* What another network says of the same range. */
@@ -346,6 +358,9 @@ static void compare(const struct gateways_side *sides, const struct carried_set 
 void gateways_resolve(const struct gateways_host *host, const struct gateways_side *sides,
 		      size_t count, struct carried_set *ret)
 {
+	struct prefix *own;
+	size_t own_count;
+
 	for (size_t i = 0; i < count; i++) {
 		ret[i] = (struct carried_set){ 0 };
 		choose(host, &sides[i], &ret[i]);
@@ -353,10 +368,12 @@ void gateways_resolve(const struct gateways_host *host, const struct gateways_si
 			if (ret[i].list[k].state == CARRIED)
 				refuse_inside(sides, count, i, &ret[i].list[k]);
 	}
+	own_count = own_ranges(ret, count, &own);
 	for (size_t i = 0; i < count; i++)
 		for (size_t k = 0; k < ret[i].count; k++)
 			if (ret[i].list[k].state == CARRIED)
-				keep_out(ret, count, &ret[i].list[k]);
+				keep_out(own, own_count, &ret[i].list[k]);
+	free(own);
 	for (size_t i = 0; i < count; i++)
 		for (size_t k = 0; k < ret[i].count; k++)
 			if (ret[i].list[k].state == CARRIED)

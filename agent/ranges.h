@@ -14,7 +14,7 @@ struct ranges;
 struct ranges_config {
 	struct kernel *kernel;
 	const struct memberships *memberships;
-	const char *const *site;	/* the value may change; NULL: none */
+	const char *const *site;       /* the value may change; NULL: none */
 	const struct brokers *brokers; /* NULL: none */
 };
 struct ranges *ranges_new(const struct ranges_config *c);

@@ -268,7 +268,8 @@ TEST(a_range_around_a_peers_endpoint_is_not_routed)
 /* Else nobody could tell us that the range has gone. */
 TEST(a_range_around_a_broker_is_not_routed)
 {
-	char *urls[] = { (char[]){ "mqtts://203.0.113.7:8883" }, (char[]){ "mqtts://[2001:db8::7]:8883" } };
+	char *urls[] = { (char[]){ "mqtts://203.0.113.7:8883" },
+			 (char[]){ "mqtts://[2001:db8::7]:8883" } };
 
 	begin();
 	member(0, "a", 1, NULL);
