@@ -25,7 +25,7 @@
 /* A connection that ends sooner counts as a failure: two clients with one id throw each other out. */
 #define PROVEN_USEC (10 * USEC_PER_SEC)
 
-static void set_error(struct mqtt *m, const char *fmt, va_list ap)
+static PRINTF(2, 0) void set_error(struct mqtt *m, const char *fmt, va_list ap)
 {
 	vsnprintf(m->error, sizeof(m->error), fmt, ap);
 	/* Parts of it may come from the broker. */

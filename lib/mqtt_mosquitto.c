@@ -84,7 +84,9 @@ static void on_info(const SSL *ssl, int where, int ret)
 	struct addr numeric;
 
 	if (where & SSL_CB_HANDSHAKE_START && addr_parse(host, &numeric) < 0)
-		SSL_set_tlsext_host_name((SSL *)(uintptr_t)ssl, host);
+		/* SSL_set_tlsext_host_name without the macro's cast. */
+		SSL_ctrl((SSL *)(uintptr_t)ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME,
+			 TLSEXT_NAMETYPE_host_name, (void *)(uintptr_t)host);
 	if (where & SSL_CB_HANDSHAKE_DONE)
 		b->shaking = false;
 	if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && ret >> 8 == SSL3_AL_FATAL)
