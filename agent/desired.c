@@ -14,21 +14,21 @@
 /* Room for one more in an array of `count`; realloc itself grows in place or by pages. */
 #define GROW(array, count) ((array) = xreallocarray((array), (count) + 1, sizeof(*(array))))
 
-static int link_cmp(const void *a, const void *b)
+int wg_link_cmp(const void *a, const void *b)
 {
 	const struct wg_link *x = a, *y = b;
 
 	return strcmp(x->name, y->name);
 }
 
-static int peer_cmp(const void *a, const void *b)
+int wg_peer_cmp(const void *a, const void *b)
 {
 	const struct wg_peer *x = a, *y = b;
 
 	return memcmp(x->key, y->key, KEY_LEN);
 }
 
-static int route_cmp(const void *a, const void *b)
+int route_cmp(const void *a, const void *b)
 {
 	const struct route *x = a, *y = b;
 
@@ -153,7 +153,7 @@ void wg_peer_sort(struct wg_peer *p)
 void wg_link_sort(struct wg_link *l)
 {
 	sort(l->addresses, l->address_count, sizeof(*l->addresses), network_cmp);
-	sort(l->peers, l->peer_count, sizeof(*l->peers), peer_cmp);
+	sort(l->peers, l->peer_count, sizeof(*l->peers), wg_peer_cmp);
 	sort(l->routes, l->route_count, sizeof(*l->routes), route_cmp);
 	sort(l->published, l->published_count, sizeof(*l->published), published_cmp);
 	for (size_t i = 0; i < l->peer_count; i++)
@@ -164,7 +164,7 @@ void host_sort(struct host *h)
 {
 	uint8_t hash[HASH_LEN];
 
-	sort(h->links, h->link_count, sizeof(*h->links), link_cmp);
+	sort(h->links, h->link_count, sizeof(*h->links), wg_link_cmp);
 	for (size_t i = 0; i < h->link_count; i++)
 		wg_link_sort(&h->links[i]);
 	if (h->nft) {
@@ -180,7 +180,7 @@ struct wg_link *host_link(const struct host *h, const char *name)
 	if (!h->link_count || strlen(name) >= sizeof(key.name))
 		return NULL;
 	memcpy(key.name, name, strlen(name));
-	return bsearch(&key, h->links, h->link_count, sizeof(*h->links), link_cmp);
+	return bsearch(&key, h->links, h->link_count, sizeof(*h->links), wg_link_cmp);
 }
 
 struct wg_peer *wg_link_peer(const struct wg_link *l, const uint8_t key[static KEY_LEN])
@@ -190,5 +190,5 @@ struct wg_peer *wg_link_peer(const struct wg_link *l, const uint8_t key[static K
 	if (!l->peer_count)
 		return NULL;
 	memcpy(wanted.key, key, KEY_LEN);
-	return bsearch(&wanted, l->peers, l->peer_count, sizeof(*l->peers), peer_cmp);
+	return bsearch(&wanted, l->peers, l->peer_count, sizeof(*l->peers), wg_peer_cmp);
 }

@@ -76,6 +76,11 @@ struct host {
 };
 
 /* They free what the value owns (private keys are wiped) and leave a zeroed one. */
+/* The orders of the tables, for qsort and for walks over two of them. */
+int wg_link_cmp(const void *a, const void *b);
+int wg_peer_cmp(const void *a, const void *b);
+int route_cmp(const void *a, const void *b);
+
 void wg_peer_done(struct wg_peer *p);
 void wg_link_done(struct wg_link *l);
 void host_done(struct host *h);

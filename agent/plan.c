@@ -77,27 +77,6 @@ static void merge(struct plan *p, const char *link, const void *desired, size_t 
 	}
 }
 
-static int link_cmp(const void *a, const void *b)
-{
-	const struct wg_link *x = a, *y = b;
-
-	return strcmp(x->name, y->name);
-}
-
-static int peer_cmp(const void *a, const void *b)
-{
-	const struct wg_peer *x = a, *y = b;
-
-	return memcmp(x->key, y->key, KEY_LEN);
-}
-
-static int route_cmp(const void *a, const void *b)
-{
-	const struct route *x = a, *y = b;
-
-	return prefix_cmp(&x->prefix, &y->prefix);
-}
-
 static int network_cmp(const void *a, const void *b)
 {
 	return prefix_cmp(a, b);
@@ -232,7 +211,7 @@ static void each_link(struct plan *p, const char *unused, const void *desired, c
 	merge(p, d->name, d->addresses, d->address_count, a->addresses, a->address_count,
 	      sizeof(*d->addresses), network_cmp, each_address);
 	merge(p, d->name, d->peers, d->peer_count, a->peers, a->peer_count, sizeof(*d->peers),
-	      peer_cmp, each_peer);
+	      wg_peer_cmp, each_peer);
 	plan_routes(p, d->name, d->routes, d->route_count, a->routes, a->route_count);
 }
 
@@ -263,7 +242,7 @@ void plan_forwarding(struct plan *p, const struct host *desired, const struct ho
 void plan_host(struct plan *p, const struct host *desired, const struct host *actual)
 {
 	merge(p, NULL, desired->links, desired->link_count, actual->links, actual->link_count,
-	      sizeof(*desired->links), link_cmp, each_link);
+	      sizeof(*desired->links), wg_link_cmp, each_link);
 	plan_nft(p, desired, actual);
 	plan_forwarding(p, desired, actual);
 	plan_order(p);
