@@ -31,6 +31,7 @@
 #include "lib/mqtt_backend.h"
 #include "lib/mqtt_queue.h"
 #include "lib/nudge.h"
+#include "lib/tcp.h"
 
 #define TURN_EVENTS 1024   /* per turn of the loop, others want to run too */
 #define SEND_QUEUE 65000   /* publishes that paho keeps; there are 65,535 packet ids */
@@ -222,6 +223,7 @@ static void up(struct paho *b)
 {
 	loop_timer_del(b->m.loop, &b->nudger);
 	MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_FATAL);
+	tcp_send_at_once(mqtt_target(&b->m)->port); /* paho has no option for it */
 	mqtt_up(&b->m);
 }
 

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <netinet/tcp.h>
 #include <sched.h>
 
 #include "tests/unit/lib/mqtt_client.h"
@@ -28,6 +29,38 @@ TEST(connects_within_100_ms)
 	snprintf(test_result->why, sizeof(test_result->why), "connect_ms=%.1f",
 		 (double)best / 1000);
 	CHECK(best < 100 * MSEC);
+	teardown(l);
+}
+
+/* How many connections to the broker wait with small messages (Nagle's algorithm), and how many do not. */
+static void count_connections(unsigned ret[static 2])
+{
+	for (int fd = 3; fd < 64; fd++) {
+		struct sockaddr_in6 peer = { 0 }; /* its port is where IPv4's is */
+		socklen_t len = sizeof(peer), size = sizeof(int);
+		int at_once = 0;
+
+		if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0 &&
+		    (peer.sin6_family == AF_INET || peer.sin6_family == AF_INET6) &&
+		    ntohs(peer.sin6_port) == broker.port &&
+		    getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &at_once, &size) == 0)
+			ret[at_once != 0]++;
+	}
+}
+
+TEST(small_messages_do_not_wait)
+{
+	struct loop *l = loop_new();
+	unsigned count[2] = { 0 };
+	struct client c;
+
+	setup("localhost", "");
+	broker_start(&broker);
+	client_up(&c, l, "hasty");
+	count_connections(count);
+	CHECK_INT(count[0], 0);
+	CHECK_INT(count[1], 1);
+	mqtt_free(c.mqtt);
 	teardown(l);
 }
 
