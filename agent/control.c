@@ -150,7 +150,8 @@ static void get_resolve(struct control *c, struct http_request *r)
 		reply(r, 200, api_resolved_fields, &found);
 	} else {
 		snprintf(message, sizeof(message),
-			 "%s is no node and no address of this node's networks; see warren status",
+			 "%s is no node or name and no address of this node's networks, and in no"
+			 " range that is routed into one; see warren status",
 			 log_quote(what));
 		refuse(r, 404, "not_found", message);
 	}

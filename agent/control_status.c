@@ -220,6 +220,7 @@ void control_status(struct agent *a, struct arena *arena, struct api_status *ret
 
 /* ---- resolve ---- */
 
+/* `name` NULL: an address in a range. */
 static bool found(const struct network *n, const char *what, const char *name,
 		  const struct addr *address, bool self, struct api_resolved *ret)
 {
@@ -228,10 +229,10 @@ static bool found(const struct network *n, const char *what, const char *name,
 
 	snprintf(what_text, sizeof(what_text), "%s", what);
 	snprintf(network, sizeof(network), "%s", n->name);
-	snprintf(name_text, sizeof(name_text), "%s", name);
+	snprintf(name_text, sizeof(name_text), "%s", name ? name : "");
 	*ret = (struct api_resolved){ .what = what_text,
 				      .network = network,
-				      .name = name_text,
+				      .name = name ? name_text : NULL,
 				      .address = *address,
 				      .self = self };
 	return true;
@@ -269,10 +270,38 @@ static bool resolve_in(const struct agent *a, const struct network *n, const cha
 	return names_resolve(n, what, &address) && found(n, what, what, &address, false, ret);
 }
 
+/* An address of a site whose range goes through the network's tunnels, or needs none from here. */
+static bool resolve_behind(const struct agent *a, const struct network *n, const char *what,
+			   const struct addr *address, struct api_resolved *ret)
+{
+	/* As above. */
+	static char gateway[LABEL_SIZE];
+	const struct carried *c = carried_find(&n->carried, address);
+	const struct peer_entry *e;
+
+	if (!c || (c->state != CARRIED && c->state != CARRIED_OURS && c->state != CARRIED_OWN_SITE))
+		return false;
+	found(n, what, NULL, address, false, ret);
+	e = peers_get(n->peers, c->node);
+	if (e || strcmp(c->node, a->identity.key.id) == 0) {
+		snprintf(gateway, sizeof(gateway), "%s", e ? e->name : n->membership.name);
+		ret->gateway = gateway;
+	}
+	return true;
+}
+
 bool control_resolve(const struct agent *a, const char *what, struct api_resolved *ret)
 {
-	for (size_t i = 0; i < a->memberships.count; i++)
-		if (resolve_in(a, a->memberships.list[i], what, ret))
+	const struct memberships *m = &a->memberships;
+	struct addr address;
+
+	for (size_t i = 0; i < m->count; i++)
+		if (resolve_in(a, m->list[i], what, ret))
+			return true;
+	if (addr_parse(what, &address) < 0)
+		return false;
+	for (size_t i = 0; i < m->count; i++)
+		if (resolve_behind(a, m->list[i], what, &address, ret))
 			return true;
 	return false;
 }

@@ -35,28 +35,15 @@ static void names_print(const char *path)
 
 int cmd_dns_list(int argc, char **argv)
 {
-	const char *network = NULL;
-	struct buf path = { 0 };
-	bool json = false;
-	const struct opt opts[] = {
-		COMMAND_NETWORK(network),
-		COMMAND_JSON(json),
-		{ 0 },
-	};
-
-	opt_parse(
+	return command_list(
 		argc, argv,
-		&(struct opt_command){ .synopsis = "dns list [--network NAME]",
-				       .about = "Lists the names that agents answer for: of nodes, "
-						"added ones, and of exporters' services.",
-				       .opts = opts });
-	client_path(&path, network ? "/v1/dns?network=" : "/v1/dns", network, NULL);
-	if (json)
-		client_get_json(SERVER_COORDINATOR, buf_cstr(&path));
-	else
-		names_print(buf_cstr(&path));
-	buf_done(&path);
-	return 0;
+		&(struct command_list){
+			.synopsis = "dns list [--network NAME]",
+			.about =
+				"Lists the names that agents answer for: of nodes, added ones, and of exporters' services.",
+			.path = "/v1/dns",
+			.by_network = true,
+			.print = names_print });
 }
 
 /* ADDRESS, ADDRESS:PORT, [ADDRESS]:PORT. */

@@ -9,13 +9,13 @@
 #include "lib/opt.h"
 #include "schemas/api.h"
 
-static void exporters_print(void)
+static void exporters_print(const char *path)
 {
 	struct table t = { 0 };
 	struct arena a = { 0 };
 	size_t count;
-	struct api_exporter *e = client_list(SERVER_COORDINATOR, "/v1/exporters", &a,
-					     api_exporter_fields, sizeof(*e), &count);
+	struct api_exporter *e =
+		client_list(SERVER_COORDINATOR, path, &a, api_exporter_fields, sizeof(*e), &count);
 
 	table_begin(&t, "ID", "NETWORK", "SITE", "GENERATION", "RECORDS", "ONLINE", "SEEN", NULL);
 	for (size_t i = 0; i < count; i++) {
@@ -33,37 +33,24 @@ static void exporters_print(void)
 
 int cmd_exporter_list(int argc, char **argv)
 {
-	bool json = false;
-	const struct opt opts[] = { COMMAND_JSON(json), { 0 } };
-
-	opt_parse(argc, argv,
-		  &(struct opt_command){
-			  .synopsis = "exporter list",
-			  .about = "Lists the exporters, one for each network and site.",
-			  .opts = opts });
-	if (json)
-		client_get_json(SERVER_COORDINATOR, "/v1/exporters");
-	else
-		exporters_print();
-	return 0;
+	return command_list(argc, argv,
+			    &(struct command_list){
+				    .synopsis = "exporter list [--network NAME]",
+				    .about = "Lists the exporters, one for each network and site.",
+				    .path = "/v1/exporters",
+				    .by_network = true,
+				    .print = exporters_print });
 }
 
 int cmd_exporter_remove(int argc, char **argv)
 {
-	struct buf path = { 0 };
-
-	opt_parse(
+	return command_delete(
 		argc, argv,
-		&(struct opt_command){
+		&(struct command_delete){
 			.synopsis = "exporter remove ID",
 			.about =
-				"Takes an exporter out, and its names with it. It needs a token made "
-				"after that to join again.",
-			.min_args = 1,
-			.max_args = 1 });
-	client_path(&path, "/v1/exporters/", argv[1], NULL);
-	client_call(SERVER_COORDINATOR, "DELETE", buf_cstr(&path), NULL, NULL);
-	say("exporter %s is removed", argv[1]);
-	buf_done(&path);
-	return 0;
+				"Takes an exporter out, and its names with it. It needs a token made after that to join again.",
+			.path = "/v1/exporters/",
+			.noun = "exporter",
+			.done = "removed" });
 }

@@ -31,7 +31,7 @@ struct settings_text {
 		{ .name = "as",                                                                    \
 		  .kind = OPT_LIST,                                                                \
 		  .arg = "CIDR",                                                                   \
-		  .help = "how the network calls the range, one for each --range, as long as it",  \
+		  .help = "for sites that overlap: refused by this version",                       \
 		  .list = (t).as,                                                                  \
 		  .list_max = GATEWAY_RANGES_MAX },                                                \
 		{ .name = "priority",                                                              \
@@ -230,26 +230,12 @@ static void gateways_print(const char *path)
 
 int cmd_gateway_list(int argc, char **argv)
 {
-	const char *network = NULL;
-	struct buf path = { 0 };
-	bool json = false;
-	const struct opt opts[] = {
-		COMMAND_NETWORK(network),
-		COMMAND_JSON(json),
-		{ 0 },
-	};
-
-	opt_parse(argc, argv,
-		  &(struct opt_command){ .synopsis = "gateway list [--network NAME]",
-					 .about = "Lists the gateways.",
-					 .opts = opts });
-	client_path(&path, network ? "/v1/gateways?network=" : "/v1/gateways", network, NULL);
-	if (json)
-		client_get_json(SERVER_COORDINATOR, buf_cstr(&path));
-	else
-		gateways_print(buf_cstr(&path));
-	buf_done(&path);
-	return 0;
+	return command_list(argc, argv,
+			    &(struct command_list){ .synopsis = "gateway list [--network NAME]",
+						    .about = "Lists the gateways.",
+						    .path = "/v1/gateways",
+						    .by_network = true,
+						    .print = gateways_print });
 }
 
 int cmd_gateway_show(int argc, char **argv)
@@ -269,16 +255,11 @@ int cmd_gateway_show(int argc, char **argv)
 
 int cmd_gateway_delete(int argc, char **argv)
 {
-	struct buf path = { 0 };
-
-	opt_parse(argc, argv,
-		  &(struct opt_command){ .synopsis = "gateway delete ID",
-					 .about = "Takes a gateway's ranges out of the network.",
-					 .min_args = 1,
-					 .max_args = 1 });
-	client_path(&path, "/v1/gateways/", argv[1], NULL);
-	client_call(SERVER_COORDINATOR, "DELETE", buf_cstr(&path), NULL, NULL);
-	say("gateway %s is deleted", argv[1]);
-	buf_done(&path);
-	return 0;
+	return command_delete(
+		argc, argv,
+		&(struct command_delete){ .synopsis = "gateway delete ID",
+					  .about = "Takes a gateway's ranges out of the network.",
+					  .path = "/v1/gateways/",
+					  .noun = "gateway",
+					  .done = "deleted" });
 }

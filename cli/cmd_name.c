@@ -92,28 +92,15 @@ static void names_print(const char *path)
 
 int cmd_name_list(int argc, char **argv)
 {
-	const char *network = NULL;
-	struct buf path = { 0 };
-	bool json = false;
-	const struct opt opts[] = {
-		COMMAND_NETWORK(network),
-		COMMAND_JSON(json),
-		{ 0 },
-	};
-
-	opt_parse(argc, argv,
-		  &(struct opt_command){ .synopsis = "name list [--network NAME]",
-					 .about =
-						 "Lists the names that were added by hand. `warren "
-						 "dns list` has all that are answered.",
-					 .opts = opts });
-	client_path(&path, network ? "/v1/names?network=" : "/v1/names", network, NULL);
-	if (json)
-		client_get_json(SERVER_COORDINATOR, buf_cstr(&path));
-	else
-		names_print(buf_cstr(&path));
-	buf_done(&path);
-	return 0;
+	return command_list(
+		argc, argv,
+		&(struct command_list){
+			.synopsis = "name list [--network NAME]",
+			.about =
+				"Lists the names that were added by hand. `warren dns list` has all that are answered.",
+			.path = "/v1/names",
+			.by_network = true,
+			.print = names_print });
 }
 
 int cmd_name_delete(int argc, char **argv)

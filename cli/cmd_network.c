@@ -159,13 +159,13 @@ int cmd_network_set(int argc, char **argv)
 	return 0;
 }
 
-static void networks_print(void)
+static void networks_print(const char *path)
 {
 	struct table t = { 0 };
 	struct arena a = { 0 };
 	size_t count;
-	struct api_network *n = client_list(SERVER_COORDINATOR, "/v1/networks", &a,
-					    api_network_fields, sizeof(*n), &count);
+	struct api_network *n =
+		client_list(SERVER_COORDINATOR, path, &a, api_network_fields, sizeof(*n), &count);
 
 	table_begin(&t, "NAME", "RANGES", "NODES", "ORPHANS", "MTU", "PORT", NULL);
 	for (size_t i = 0; i < count; i++) {
@@ -182,18 +182,11 @@ static void networks_print(void)
 
 int cmd_network_list(int argc, char **argv)
 {
-	bool json = false;
-	const struct opt opts[] = { COMMAND_JSON(json), { 0 } };
-
-	opt_parse(argc, argv,
-		  &(struct opt_command){ .synopsis = "network list",
-					 .about = "Lists the networks.",
-					 .opts = opts });
-	if (json)
-		client_get_json(SERVER_COORDINATOR, "/v1/networks");
-	else
-		networks_print();
-	return 0;
+	return command_list(argc, argv,
+			    &(struct command_list){ .synopsis = "network list",
+						    .about = "Lists the networks.",
+						    .path = "/v1/networks",
+						    .print = networks_print });
 }
 
 int cmd_network_show(int argc, char **argv)
@@ -216,18 +209,13 @@ int cmd_network_show(int argc, char **argv)
 
 int cmd_network_delete(int argc, char **argv)
 {
-	struct buf path = { 0 };
-
-	opt_parse(argc, argv,
-		  &(struct opt_command){ .synopsis = "network delete NAME",
-					 .about = "Deletes a network that has no nodes.",
-					 .min_args = 1,
-					 .max_args = 1 });
-	client_path(&path, "/v1/networks/", argv[1], NULL);
-	client_call(SERVER_COORDINATOR, "DELETE", buf_cstr(&path), NULL, NULL);
-	say("network %s is deleted", argv[1]);
-	buf_done(&path);
-	return 0;
+	return command_delete(
+		argc, argv,
+		&(struct command_delete){ .synopsis = "network delete NAME",
+					  .about = "Deletes a network that has no nodes.",
+					  .path = "/v1/networks/",
+					  .noun = "network",
+					  .done = "deleted" });
 }
 
 static void released_print(const char *network, const struct buf *answer)

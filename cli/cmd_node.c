@@ -36,27 +36,14 @@ static void nodes_print(const char *path)
 
 int cmd_node_list(int argc, char **argv)
 {
-	const char *network = NULL;
-	struct buf path = { 0 };
-	bool json = false;
-	const struct opt opts[] = {
-		COMMAND_NETWORK(network),
-		COMMAND_JSON(json),
-		{ 0 },
-	};
-
-	opt_parse(argc, argv,
-		  &(struct opt_command){ .synopsis = "node list [--network NAME]",
-					 .about = "Lists the nodes, one line for each network they "
-						  "are in.",
-					 .opts = opts });
-	client_path(&path, network ? "/v1/nodes?network=" : "/v1/nodes", network, NULL);
-	if (json)
-		client_get_json(SERVER_COORDINATOR, buf_cstr(&path));
-	else
-		nodes_print(buf_cstr(&path));
-	buf_done(&path);
-	return 0;
+	return command_list(
+		argc, argv,
+		&(struct command_list){
+			.synopsis = "node list [--network NAME]",
+			.about = "Lists the nodes, one line for each network they are in.",
+			.path = "/v1/nodes",
+			.by_network = true,
+			.print = nodes_print });
 }
 
 static void membership_print(const struct api_node *n)
@@ -145,18 +132,13 @@ int cmd_node_rename(int argc, char **argv)
 
 int cmd_node_remove(int argc, char **argv)
 {
-	struct buf path = { 0 };
-
-	opt_parse(argc, argv,
-		  &(struct opt_command){
-			  .synopsis = "node remove NODE",
-			  .about = "Takes a node out of all its networks. It needs a token "
-				   "made after that to join again.",
-			  .min_args = 1,
-			  .max_args = 1 });
-	client_path(&path, "/v1/nodes/", argv[1], NULL);
-	client_call(SERVER_COORDINATOR, "DELETE", buf_cstr(&path), NULL, NULL);
-	say("node %s is removed", argv[1]);
-	buf_done(&path);
-	return 0;
+	return command_delete(
+		argc, argv,
+		&(struct command_delete){
+			.synopsis = "node remove NODE",
+			.about =
+				"Takes a node out of all its networks. It needs a token made after that to join again.",
+			.path = "/v1/nodes/",
+			.noun = "node",
+			.done = "removed" });
 }

@@ -117,8 +117,11 @@ int cmd_ping(int argc, char **argv)
 		opt_fail(2, "--count: %s is not a number from 1 to 1000000", count_text);
 	client_path(&path, "/v1/resolve?what=", argv[1], NULL);
 	client_get(SERVER_AGENT, buf_cstr(&path), &a, api_resolved_fields, &to);
-	say("%s is %s%s%s in %s%s", argv[1], to.name ? to.name : "", to.name ? ", " : "",
-	    addr_format(&to.address, text), to.network, to.self ? " (this machine)" : "");
+	if (to.gateway)
+		say("%s is in a range that %s carries in %s", argv[1], to.gateway, to.network);
+	else
+		say("%s is %s%s%s in %s%s", argv[1], to.name ? to.name : "", to.name ? ", " : "",
+		    addr_format(&to.address, text), to.network, to.self ? " (this machine)" : "");
 	ping(&to, count, &t);
 	tally_print(&t);
 	arena_done(&a);

@@ -164,44 +164,26 @@ static void tokens_print(const char *path)
 
 int cmd_token_list(int argc, char **argv)
 {
-	const char *network = NULL;
-	struct buf path = { 0 };
-	bool json = false;
-	const struct opt opts[] = {
-		COMMAND_NETWORK(network),
-		COMMAND_JSON(json),
-		{ 0 },
-	};
-
-	opt_parse(
+	return command_list(
 		argc, argv,
-		&(struct opt_command){ .synopsis = "token list [--network NAME]",
-				       .about = "Lists the join tokens (not the tokens themselves: "
-						"they are shown once).",
-				       .opts = opts });
-	client_path(&path, network ? "/v1/tokens?network=" : "/v1/tokens", network, NULL);
-	if (json)
-		client_get_json(SERVER_COORDINATOR, buf_cstr(&path));
-	else
-		tokens_print(buf_cstr(&path));
-	buf_done(&path);
-	return 0;
+		&(struct command_list){
+			.synopsis = "token list [--network NAME]",
+			.about =
+				"Lists the join tokens (not the tokens themselves: they are shown once).",
+			.path = "/v1/tokens",
+			.by_network = true,
+			.print = tokens_print });
 }
 
 int cmd_token_revoke(int argc, char **argv)
 {
-	struct buf path = { 0 };
-
-	opt_parse(argc, argv,
-		  &(struct opt_command){
-			  .synopsis = "token revoke ID",
-			  .about = "Revokes a token: it admits nobody any more. Nodes that "
-				   "joined with it stay.",
-			  .min_args = 1,
-			  .max_args = 1 });
-	client_path(&path, "/v1/tokens/", argv[1], NULL);
-	client_call(SERVER_COORDINATOR, "DELETE", buf_cstr(&path), NULL, NULL);
-	say("token %s is revoked", argv[1]);
-	buf_done(&path);
-	return 0;
+	return command_delete(
+		argc, argv,
+		&(struct command_delete){
+			.synopsis = "token revoke ID",
+			.about =
+				"Revokes a token: it admits nobody any more. Nodes that joined with it stay.",
+			.path = "/v1/tokens/",
+			.noun = "token",
+			.done = "revoked" });
 }

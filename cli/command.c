@@ -43,7 +43,7 @@ static const struct command {
 	{ "name", "delete", cmd_name_delete, "NAME --network NAME", "delete one" },
 	{ "dns", "list", cmd_dns_list, "[--network NAME]", "list all names" },
 	{ "dns", "stanza", cmd_dns_stanza, "--network NAME", "what CoreDNS needs for them" },
-	{ "exporter", "list", cmd_exporter_list, "", "list the exporters" },
+	{ "exporter", "list", cmd_exporter_list, "[--network NAME]", "list the exporters" },
 	{ "exporter", "remove", cmd_exporter_remove, "ID", "take one out, with its names" },
 	{ "join", NULL, cmd_join, "TOKEN [--name NAME] [--hold]",
 	  "join this machine to a network" },

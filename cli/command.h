@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 /* Finds the command in the table of all and runs it; knows --help and --version. */
 int command_run(int argc, char **argv);
 
@@ -41,15 +43,23 @@ int cmd_ping(int argc, char **argv);
 int cmd_why(int argc, char **argv);
 int cmd_diff(int argc, char **argv);
 
+/* Most lists: [--network NAME] [--json], a GET of `path` (`/v1/nodes`) at the coordinator. */
+struct command_list {
+	const char *synopsis, *about, *path;
+	bool by_network;		 /* it knows --network */
+	void (*print)(const char *path); /* a table, without --json */
+};
+int command_list(int argc, char **argv, const struct command_list *c);
+/* Most that take away: one word, a DELETE of `path` (`/v1/nodes/`) and the word at the coordinator, and
+ * `NOUN WORD is DONE`. */
+struct command_delete {
+	const char *synopsis, *about, *path, *noun, *done;
+};
+int command_delete(int argc, char **argv, const struct command_delete *c);
+
 /* --json, for an array of struct opt. */
 #define COMMAND_JSON(variable)                                                                     \
 	{                                                                                          \
 		.name = "json", .kind = OPT_FLAG, .help = "print one JSON document",               \
 		.flag = &(variable)                                                                \
-	}
-/* --network of a list. */
-#define COMMAND_NETWORK(variable)                                                                  \
-	{                                                                                          \
-		.name = "network", .kind = OPT_VALUE, .arg = "NAME",                               \
-		.help = "only those of this network", .value = &(variable)                         \
 	}

@@ -164,6 +164,7 @@ const struct json_field api_resolved_fields[] = {
 	JSON_FIELD(struct api_resolved, what, JSON_STRING),
 	JSON_FIELD(struct api_resolved, network, JSON_STRING),
 	JSON_FIELD(struct api_resolved, name, JSON_STRING, .optional = true),
+	JSON_FIELD(struct api_resolved, gateway, JSON_STRING, .optional = true),
 	JSON_FIELD(struct api_resolved, address, JSON_ADDR),
 	JSON_FIELD(struct api_resolved, self, JSON_BOOL),
 	JSON_END,

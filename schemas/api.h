@@ -236,6 +236,7 @@ struct api_resolved {
 	char *what;
 	char *network;
 	char *name;
+	char *gateway; /* the node that carries the address, which is in a range of its */
 	struct addr address;
 	bool self;
 };

@@ -206,6 +206,37 @@ TEST(status_and_resolve_of_a_member)
 	end();
 }
 
+/* An address of a site is that, as long as its range goes through a tunnel of ours. */
+TEST(resolve_of_an_address_behind_a_gateway)
+{
+	static const char path[] = "/v1/resolve?what=10.42.7.9";
+	struct carried *c = xcalloc(1, sizeof(*c));
+	struct buf out = { 0 };
+	struct api_resolved r = { 0 };
+	struct arena a = { 0 };
+	struct json_error err;
+
+	begin();
+	be_member();
+	refused("GET", path, NULL, 404, "10.42.7.9");
+	CHECK_INT(prefix_parse("10.42.0.0/16", &c->range), 0);
+	strcpy(c->node, "aaaaaaaaaaaaaaaa");
+	carried_set_done(&agent.memberships.list[0]->carried);
+	agent.memberships.list[0]->carried = (struct carried_set){ .list = c, .count = 1 };
+	CHECK_INT(call("GET", path, NULL, &out), 200);
+	CHECK_INT(json_decode(&a, out.data, out.len, api_resolved_fields, &r, &err), 0);
+	CHECK(!r.name && !r.self);
+	CHECK_STR(r.gateway, "db1");
+	CHECK_STR(r.network, "dc1");
+	CHECK_INT(r.address.bytes[1], 42);
+	refused("GET", "/v1/resolve?what=10.43.7.9", NULL, 404, "10.43.7.9");
+	c->state = CARRIED_CONFLICT;
+	refused("GET", path, NULL, 404, "10.42.7.9");
+	arena_done(&a);
+	buf_done(&out);
+	end();
+}
+
 TEST(leaving_without_a_broker_is_remembered)
 {
 	struct buf out = { 0 };

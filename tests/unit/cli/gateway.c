@@ -136,6 +136,8 @@ TEST(dns_stanza)
 
 TEST(exporters)
 {
+	run_check("exporter list --network dc1 --json", 200, "[]", 0,
+		  "GET /v1/exporters network=dc1\n", "[]\n", "");
 	run_check("exporter list", 200,
 		  "[{\"id\":\"x1\",\"network\":\"dc1\",\"site\":\"dc1\",\"generation\":2,"
 		  "\"ranges\":[],\"records\":7,\"online\":true}]",
