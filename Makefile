@@ -29,7 +29,7 @@ WARN       := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -W
               -Wcast-qual -Wvla -Wformat=2 -Wundef -Wimplicit-fallthrough
 
 # Goals that call a script which installs what is missing and only then comes back here to build.
-SCRIPTED   := setup test test-kernel demo demo-up demo-down lint mutants bench clean help
+SCRIPTED   := setup test test-long test-kernel demo demo-up demo-down lint mutants bench clean help
 BUILDING   := $(filter-out $(SCRIPTED),$(or $(MAKECMDGOALS),all))
 
 ifneq ($(BUILDING),)
@@ -159,6 +159,9 @@ setup: ## install the packages that build and tests need (root)
 
 test: ## all tests, or those that match ONLY=REGEX (root)
 	@tests/run
+
+test-long: ## what takes minutes: 0 changes of the kernel in 5 minutes after agents and holders have settled (root)
+	@HOLDERS_SECONDS=300 ONLY='^holders-any-order$$' tests/run
 
 test-kernel: ## the walk on the kernel's own WireGuard, in an emulated machine (QEMU)
 	@tests/setup

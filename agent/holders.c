@@ -13,6 +13,7 @@
 #include "schemas/api.h"
 
 #define LOOK (250 * USEC_PER_MSEC) /* a request that its client gave up makes no event */
+#define AWAIT (10 * USEC_PER_SEC)  /* holders look for an agent every second */
 
 struct holder {
 	struct holder *next;
@@ -23,7 +24,7 @@ struct holder {
 struct holders {
 	struct agent *agent;
 	struct holder *list;
-	struct loop_timer timer;
+	struct loop_timer timer, await;
 };
 
 static void answer(struct http_request *r, unsigned status, const char *code, const char *message)
@@ -66,7 +67,10 @@ static void fired(struct loop_timer *t)
 			continue;
 		}
 		x = take_out(at);
-		changed |= !x->network->holders;
+		if (!x->network->holders) {
+			memberships_store(h->agent->state, x->network);
+			changed = true;
+		}
 		log_info("holder-gone", "network=%s", x->network->name);
 		answer(x->request, 410, "gone", "the holder is gone");
 		free(x);
@@ -77,12 +81,33 @@ static void fired(struct loop_timer *t)
 		tell(h);
 }
 
+static void awaited(struct loop_timer *t)
+{
+	struct holders *h = container_of(t, struct holders, await);
+	bool changed = false;
+
+	for (size_t i = 0; i < h->agent->memberships.count; i++) {
+		struct network *n = h->agent->memberships.list[i];
+
+		if (!n->holder_awaited)
+			continue;
+		n->holder_awaited = false;
+		memberships_store(h->agent->state, n);
+		log_info("holder-gone", "network=%s", n->name);
+		changed = true;
+	}
+	if (changed)
+		tell(h);
+}
+
 struct holders *holders_new(struct agent *a)
 {
 	struct holders *h = xcalloc(1, sizeof(*h));
 
 	h->agent = a;
 	h->timer.fired = fired;
+	h->await.fired = awaited;
+	loop_timer_set(a->loop, &h->await, clock_mono() + AWAIT);
 	return h;
 }
 
@@ -90,6 +115,7 @@ void holders_free(struct holders *h)
 {
 	if (!h)
 		return;
+	/* On the disk they stay held: they come back to the next agent. */
 	while (h->list) {
 		struct holder *x = take_out(&h->list);
 
@@ -97,6 +123,7 @@ void holders_free(struct holders *h)
 		free(x);
 	}
 	loop_timer_del(h->agent->loop, &h->timer);
+	loop_timer_del(h->agent->loop, &h->await);
 	free(h);
 }
 
@@ -109,8 +136,11 @@ void holders_add(struct holders *h, struct network *n, struct http_request *r)
 	x->next = h->list;
 	h->list = x;
 	log_info("holder", "network=%s", n->name);
-	if (n->holders++ == 0)
+	n->holder_awaited = false;
+	if (n->holders++ == 0) {
+		memberships_store(h->agent->state, n);
 		tell(h);
+	}
 	loop_timer_set(h->agent->loop, &h->timer, clock_mono() + LOOK);
 }
 
@@ -143,10 +173,12 @@ size_t holders_list(const struct agent *a, struct arena *arena, struct holder_st
 	for (size_t i = 0; i < a->memberships.count; i++) {
 		const struct network *n = a->memberships.list[i];
 
-		if (n->holders || n->holder_gone)
+		bool held = n->holders || n->holder_awaited;
+
+		if (held || n->holder_gone)
 			(*ret)[count++] = (struct holder_state){
 				.network = arena_strdup(arena, n->name),
-				.gone = n->holders ? 0 : n->holder_gone,
+				.gone = held ? 0 : n->holder_gone,
 			};
 	}
 	return count;

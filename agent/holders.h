@@ -18,5 +18,6 @@ void holders_free(struct holders *h);
 void holders_add(struct holders *h, struct network *n, struct http_request *r);
 /* The membership ends: 410, with code `left` when that was our own will. NULL is allowed. */
 void holders_end(struct holders *h, const struct network *n);
-/* For u/<node>/state: the memberships that were ever held by a program that this process knew. */
+/* For u/<node>/state: the memberships that were ever held. Kept on disk: one that was held when this
+ * agent's forerunner ended counts as held for ten seconds, in which its holder comes back. */
 size_t holders_list(const struct agent *a, struct arena *arena, struct holder_state **ret);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 static void membership_encode(const struct membership *m, struct buf *out)
@@ -84,6 +85,9 @@ static void load(void *owner, const struct state_network *row)
 	n->port = row->port;
 	n->ep_seq = row->ep_seq;
 	n->joined = row->joined;
+	/* Its holder lost us at the latest now, and is about to come back. */
+	n->holder_gone = row->held ? clock_wall() : row->holder_gone;
+	n->holder_awaited = row->held;
 	append(m, n);
 }
 
@@ -111,7 +115,13 @@ struct network *memberships_get(const struct memberships *m, const char *name)
 void memberships_store(struct state *s, const struct network *n)
 {
 	struct buf text = { 0 };
-	struct state_network row = { .port = n->port, .ep_seq = n->ep_seq, .joined = n->joined };
+	struct state_network row = {
+		.port = n->port,
+		.ep_seq = n->ep_seq,
+		.joined = n->joined,
+		.held = n->holders > 0 || n->holder_awaited,
+		.holder_gone = n->holder_gone,
+	};
 	_cleanup_(freep) char *name = xstrdup(n->name);
 
 	membership_encode(&n->membership, &text);

@@ -43,6 +43,7 @@ struct network {
 	struct reach *reach;
 	unsigned holders;	     /* how many hold it (agent/holders.h) */
 	int64_t holder_gone;	     /* wall: when the last one went; 0: none ever did */
+	bool holder_awaited;	     /* the last agent's was there: it is given time to come back */
 	struct network_names *names; /* agent/names.c */
 	uint64_t register_seq;	     /* of our register as it is retained; 0: none */
 	char **register_list;
@@ -80,7 +81,7 @@ struct network *memberships_put(struct memberships *m, struct state *s,
 				const uint8_t private_key[static KEY_LEN], int64_t joined);
 /* Out, also on disk; `n` is freed. */
 void memberships_del(struct memberships *m, struct state *s, struct network *n);
-/* Writes a network's row (port and ep_seq change). */
+/* Writes a network's row (port, ep_seq and holders change). */
 void memberships_store(struct state *s, const struct network *n);
 
 /* What a/<node>/config says: memberships that we have take the new name, addresses and settings;

@@ -41,6 +41,8 @@ static const char *const migrations[] = {
 	" PRIMARY KEY (network, node)) WITHOUT ROWID;"
 	"CREATE TABLE tokens (id TEXT PRIMARY KEY, network TEXT NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE leaving (network TEXT PRIMARY KEY) WITHOUT ROWID;",
+	"ALTER TABLE networks ADD COLUMN held INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE networks ADD COLUMN holder_gone INTEGER NOT NULL DEFAULT 0;",
 };
 
 /* ---- when the disk does not take it ---- */
@@ -333,8 +335,8 @@ void state_network_each(struct state *s, void (*each)(void *owner, const struct 
 			void *owner)
 {
 	struct db_query *q = db_query(s->db,
-				      "SELECT name, membership, private_key, port, ep_seq, joined"
-				      " FROM networks ORDER BY joined, name",
+				      "SELECT name, membership, private_key, port, ep_seq, joined,"
+				      " held, holder_gone FROM networks ORDER BY joined, name",
 				      "");
 	struct arena a = { 0 };
 	const void *key;
@@ -347,6 +349,8 @@ void state_network_each(struct state *s, void (*each)(void *owner, const struct 
 			.port = (uint16_t)db_int(q, 3),
 			.ep_seq = (uint64_t)db_int(q, 4),
 			.joined = db_int(q, 5),
+			.held = db_int(q, 6) != 0,
+			.holder_gone = db_int(q, 7),
 		};
 
 		key = db_blob(q, 2, &len);
@@ -365,11 +369,11 @@ void state_network_put(struct state *s, const struct state_network *n)
 	if (state_takes(s))
 		state_check(s, db_run(s->db,
 				      "INSERT OR REPLACE INTO networks (name, membership,"
-				      " private_key, port, ep_seq, joined)"
-				      " VALUES (?, ?, ?, ?, ?, ?)",
-				      "ssbiii", n->name, n->membership, n->private_key,
+				      " private_key, port, ep_seq, joined, held, holder_gone)"
+				      " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+				      "ssbiiiii", n->name, n->membership, n->private_key,
 				      (size_t)KEY_LEN, (int64_t)n->port, (int64_t)n->ep_seq,
-				      n->joined));
+				      n->joined, (int64_t)n->held, n->holder_gone));
 }
 
 void state_network_del(struct state *s, const char *name)

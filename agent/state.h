@@ -63,9 +63,11 @@ struct state_network {
 	char *name;
 	char *membership; /* JSON, membership_fields */
 	uint8_t private_key[KEY_LEN];
-	uint16_t port;	 /* listen port in use; 0: none yet */
-	uint64_t ep_seq; /* highest seq of our own ep register */
-	int64_t joined;	 /* wall seconds */
+	uint16_t port;	     /* listen port in use; 0: none yet */
+	uint64_t ep_seq;     /* highest seq of our own ep register */
+	int64_t joined;	     /* wall seconds */
+	bool held;	     /* by a program, when this was written */
+	int64_t holder_gone; /* wall seconds: when the last one went; 0: none ever did */
 };
 /* In the order of joining; `each` may not write. */
 void state_network_each(struct state *s, void (*each)(void *owner, const struct state_network *n),

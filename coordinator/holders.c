@@ -11,15 +11,17 @@
 #include "lib/log.h"
 #include "lib/map.h"
 
+/* All times are wall. */
 struct word {
 	uint64_t seq;
-	int64_t offline;  /* wall; 0: it is online */
-	int64_t said;	  /* wall: since when it names those below */
-	struct map *gone; /* network -> int64_t; absent: not held, since `said` */
+	int64_t offline;  /* 0: it is online */
+	int64_t said;	  /* since when it names those below */
+	struct map *gone; /* network -> int64_t, 0: it is held; none: not held, since `said` */
 };
 
 struct holders {
 	struct map *nodes; /* id -> struct word */
+	int64_t connected;
 };
 
 static void word_free(void *value)
@@ -46,6 +48,24 @@ void holders_free(struct holders *h)
 	free(h);
 }
 
+void holders_connected(struct holders *h, int64_t now)
+{
+	h->connected = now;
+}
+
+/* A node whose clock is ahead is not without a holder from tomorrow on. */
+static struct map *take_list(const struct node_state *state, int64_t now)
+{
+	struct map *list = map_new();
+
+	for (size_t i = 0; i < state->holder_count; i++) {
+		int64_t gone = MIN(state->holders[i].gone, now);
+
+		free(map_put(list, state->holders[i].network, xmemdup(&gone, sizeof(gone))));
+	}
+	return list;
+}
+
 void holders_taken(struct holders *h, const char *node, const struct node_state *state, int64_t now)
 {
 	struct word *w = map_get(h->nodes, node);
@@ -64,36 +84,37 @@ void holders_taken(struct holders *h, const char *node, const struct node_state 
 	}
 	w->offline = 0;
 	w->said = now;
-	map_clear(w->gone, free);
-	for (size_t i = 0; i < state->holder_count; i++)
-		free(map_put(w->gone, state->holders[i].network,
-			     xmemdup(&state->holders[i].gone, sizeof(int64_t))));
+	map_free(w->gone, free);
+	w->gone = take_list(state, now);
 }
 
-int64_t holders_gone(const struct holders *h, const char *network, const char *node)
+int64_t holders_gone(const struct holders *h, const char *network, const char *node, int64_t joined,
+		     int64_t now)
 {
 	const struct word *w = map_get(h->nodes, node);
 	const int64_t *gone;
+	int64_t since = INT64_MAX;
 
 	if (!w)
 		return 0;
 	gone = map_get(w->gone, network);
-	if (gone && *gone)
-		return w->offline ? MIN(*gone, w->offline) : *gone;
-	if (w->offline)
-		return w->offline;
-	return gone ? 0 : w->said;
+	/* What was said before the join is about the last membership. */
+	if ((gone ? *gone : w->said) && now - joined >= HOLDERS_GRACE)
+		since = MAX(gone ? *gone : w->said, joined);
+	if (w->offline && now - w->offline >= HOLDERS_GRACE && now - h->connected >= HOLDERS_RETURN)
+		since = MIN(since, w->offline);
+	return since < INT64_MAX ? since : 0;
 }
 
 /* The one without a holder for longest; NULL: all are held. */
 static const struct member_row *find_longest(const struct holders *h, const struct member_row *list,
-					     size_t count)
+					     size_t count, int64_t now)
 {
 	const struct member_row *found = NULL;
 	int64_t since = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		int64_t gone = holders_gone(h, list[i].network, list[i].node);
+		int64_t gone = holders_gone(h, list[i].network, list[i].node, list[i].joined, now);
 
 		if (!gone || (found && gone >= since))
 			continue;
@@ -121,7 +142,7 @@ int holders_admit(struct authority *a, struct arena *arena, const struct token_r
 			list[kept++] = list[i];
 	if (kept < token->at_most)
 		return 0;
-	ends = a->holders ? find_longest(a->holders, list, kept) : NULL;
+	ends = a->holders ? find_longest(a->holders, list, kept, a->now()) : NULL;
 	if (!ends)
 		return refuse(
 			why, 403, "at_most",

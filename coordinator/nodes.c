@@ -246,6 +246,11 @@ int node_leave(struct authority *a, const char *node_id, const char *network,
 	if (r < 0)
 		return r;
 	r = store_member_get(a->store, &arena, network, node_id, &m);
+	if (r == -ENOENT && exporter_is_known(a, network, node_id))
+		r = refuse(why, 409, "exporter",
+			   "an exporter does not leave: stop it, and take its names away with"
+			   " `warren exporter remove %s`",
+			   node_id);
 	if (r == -ENOENT)
 		r = refuse(why, 404, "not_a_member", "this node is not in network %s", network);
 	if (r == 0)

@@ -202,6 +202,7 @@ static void connected(void *owner)
 	char *state = state_document(s, 1, true);
 
 	log_info("connected", "broker=%s", mqtt_broker(s->mqtt));
+	holders_connected(s->authority->holders, s->authority->now());
 	for (size_t i = 0; i < ARRAY_SIZE(filters); i++)
 		subscribe(s, &filters[i]);
 	state_publish(s, state);

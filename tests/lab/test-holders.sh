@@ -3,7 +3,10 @@
 #
 # Held memberships: agent and holder started and killed in every order lose
 # nothing; a place moves when its holder is gone, and only then.
+#
+# HOLDERS_SECONDS=N	how long the settled kernel is watched (3; make test-long: 300)
 set -u
+settled=${HOLDERS_SECONDS:-3}
 cd "$(dirname "$0")" || exit 1
 . ./lab.sh
 . ./warren.sh
@@ -59,13 +62,58 @@ any_order() {
 	warren_agent a
 	sleep 2
 	warren_kernel_watch a
-	sleep 3
+	sleep "$settled"
 	test_equal "kernel changes after settling" "$(warren_kernel_changes a)" 0
 	test_equal "WireGuard" "$(warren_wireguard a)" "$(cat "$LAB_DIR/wireguard-a")"
 	out=$(lab_ping_stop n1 "$address")
 	test_equal "pings lost ($out)" "$(sed 's/.*lost=\([0-9]*\).*/\1/' <<<"$out")" 0
 	test_check "the same address" test "$(warren_address a dc1)" = "$address"
-	test_value "$out"
+	test_value "settled_seconds=$settled $out"
+}
+
+# b tries all the time, and a keeps what it has.
+kept() {
+	test_check "a has it still" is_in a
+	test_check "b is out" is_out b
+	test_equal "members of dc1" "$(warren_cli hub node list --network dc1 --json | jq -r '.[].name')" $'a\nn1'
+}
+
+connected() {
+	[ "$(warren_status "$1" '.broker.connected and .coordinator.present')" = true ]
+}
+
+# a's agent is away for a moment: its holder comes back to the next one. b tries every five seconds,
+# until long after the grace of ten.
+agent_again() {
+	hold b
+	test_check "b is told that the place is taken" lab_wait 7 said b 'admits at most 1'
+	lab_kill a agent KILL && lab_wait_gone a agent
+	sleep 4
+	warren_agent a
+	test_check "a is back" lab_wait 10 connected a
+	sleep 11
+	kept
+	unhold b TERM
+}
+
+# What it knew of holders it reads again, and before it has, nobody is put out.
+coordinator_again() {
+	hold b
+	test_check "b is told that the place is taken" lab_wait 7 said b 'admits at most 1'
+	lab_kill hub coordinator KILL && lab_wait_gone hub coordinator
+	warren_coordinator_start hub
+	sleep 6
+	kept
+	lab_stop hub coordinator
+	lab_kill a agent KILL && lab_wait_gone a agent
+	warren_coordinator_start hub
+	sleep 11
+	test_check "b is out" is_out b
+	warren_agent a
+	test_check "a is back" lab_wait 10 connected a
+	sleep 6
+	kept
+	unhold b TERM
 }
 
 moves() {
@@ -76,7 +124,8 @@ moves() {
 	test_check "a has it still" is_in a
 	test_check "b is out" is_out b
 	unhold a KILL
-	ms=$(lab_wait 12 is_in b)
+	# It tries every five seconds.
+	ms=$(lab_wait 7 is_in b)
 	test_check "b has it" is_in b
 	test_check "a tears down" lab_wait 5 is_out a
 	hold a
@@ -94,6 +143,8 @@ left() {
 
 test_setup setup
 test_add holders-any-order any_order
+test_add holders-agent-again agent_again
+test_add holders-coordinator-again coordinator_again
 test_add holders-place-moves moves
 test_add holders-leave left
 test_main "$@"

@@ -2,6 +2,7 @@
 /* The list of memberships, from answers and from a/<node>/config. */
 #include "agent/memberships.h"
 
+#include "lib/clock.h"
 #include "lib/mem.h"
 #include "tests/test.h"
 #include "tests/unit/agent/folder.h"
@@ -61,6 +62,36 @@ TEST(a_membership_survives_a_restart)
 	memberships_done(&back);
 	memberships_load(&back, s);
 	CHECK_INT(back.count, 0);
+	state_close(s);
+}
+
+/* The holder that a killed agent had lost it with the start of the next one; an earlier loss is kept. */
+TEST(holders_survive_a_restart)
+{
+	struct memberships m = { 0 }, back = { 0 };
+	struct membership a = membership("dc1", "n1", "10.77.0.5/24");
+	struct membership b = membership("cloud", "n1", "10.78.0.5/24");
+	struct membership c = membership("never", "n1", "10.79.0.5/24");
+	int64_t before = clock_wall();
+	struct network *n;
+
+	begin();
+	n = memberships_put(&m, s, &a, key, 100);
+	n->holders = 1;
+	memberships_store(s, n);
+	n = memberships_put(&m, s, &b, key, 200);
+	n->holder_gone = 12345;
+	memberships_store(s, n);
+	memberships_put(&m, s, &c, key, 300);
+	memberships_load(&back, s);
+	CHECK_INT(back.count, 3);
+	CHECK_INT(back.list[0]->holders, 0);
+	CHECK(back.list[0]->holder_awaited && !back.list[1]->holder_awaited);
+	CHECK(back.list[0]->holder_gone >= before && back.list[0]->holder_gone <= clock_wall());
+	CHECK_INT(back.list[1]->holder_gone, 12345);
+	CHECK_INT(back.list[2]->holder_gone, 0);
+	memberships_done(&m);
+	memberships_done(&back);
 	state_close(s);
 }
 

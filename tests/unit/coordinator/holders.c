@@ -92,7 +92,7 @@ static const char *join(const struct machine *m, const char *token)
 	return body.refused ? body.refused->code : "joined";
 }
 
-/* What a node says of itself: held since it said so, or without a holder since `gone`. */
+/* What a node says of itself at `now`: held, or without a holder since `gone`. */
 static void says(const struct machine *m, uint64_t seq, bool online, const char *network,
 		 int64_t gone, int64_t now)
 {
@@ -101,7 +101,24 @@ static void says(const struct machine *m, uint64_t seq, bool online, const char 
 		.seq = seq, .online = online, .holders = &h, .holder_count = network != NULL
 	};
 
+	fake_now = now;
 	holders_taken(a->holders, m->identity.id, &st, now);
+}
+
+static void begin(struct machine *m[], size_t count)
+{
+	setup();
+	a->holders = holders_new();
+	fake_now = 50;
+	holders_connected(a->holders, 10);
+	for (size_t i = 0; i < count; i++)
+		m[i] = machine_new();
+}
+
+static void end(void)
+{
+	holders_free(a->holders);
+	a->holders = NULL;
 }
 
 TEST(the_place_of_who_is_without_one_for_longest_is_given)
@@ -109,11 +126,8 @@ TEST(the_place_of_who_is_without_one_for_longest_is_given)
 	struct machine *m[4];
 	char *token;
 
-	setup();
-	a->holders = holders_new();
+	begin(m, ARRAY_SIZE(m));
 	token = token_make(2);
-	for (size_t i = 0; i < ARRAY_SIZE(m); i++)
-		m[i] = machine_new();
 	CHECK_STR(join(m[0], token), "joined");
 	CHECK_STR(join(m[1], token), "joined");
 	/* Nothing was heard of them: held. */
@@ -135,12 +149,102 @@ TEST(the_place_of_who_is_without_one_for_longest_is_given)
 	CHECK_STR(join(m[1], token), "at_most");
 	/* A node that is offline has no holder. */
 	says(m[0], 4, false, NULL, 0, 270);
+	fake_now = 280;
 	CHECK_STR(join(m[1], token), "joined");
 	CHECK(authority_fake_removed(a, "office", m[0]->identity.id) == WHY_REPLACED);
 	/* Other tokens' nodes do not count. */
 	CHECK_STR(join(m[3], token_make(0)), "joined");
+	end();
+}
+
+/* The agent is started anew, and its holder comes back a moment later. */
+TEST(a_holder_that_is_started_anew_keeps_its_place)
+{
+	struct machine *m[2];
+	char *token;
+
+	begin(m, ARRAY_SIZE(m));
+	token = token_make(1);
+	CHECK_STR(join(m[0], token), "joined");
+	says(m[0], 1, true, "office", 0, 100);
+	says(m[0], 2, false, NULL, 0, 200);
+	fake_now = 209;
+	CHECK_STR(join(m[1], token), "at_most");
+	says(m[0], 3, true, "office", 0, 209);
+	fake_now = 1000;
+	CHECK_STR(join(m[1], token), "at_most");
+	/* It does not come back. */
+	says(m[0], 4, false, NULL, 0, 1000);
+	fake_now = 1009;
+	CHECK_STR(join(m[1], token), "at_most");
+	fake_now = 1010;
+	CHECK_STR(join(m[1], token), "joined");
+	end();
+}
+
+/* The agent goes on and says that its holder is gone: there is nothing to wait for. */
+TEST(a_holder_that_is_gone_leaves_its_place_at_once)
+{
+	struct machine *m[2];
+	char *token;
+
+	begin(m, ARRAY_SIZE(m));
+	token = token_make(1);
+	CHECK_STR(join(m[0], token), "joined");
+	says(m[0], 1, true, "office", 0, 100);
+	CHECK_STR(join(m[1], token), "at_most");
+	/* Its clock is ahead. */
+	says(m[0], 2, true, "office", 5000, 200);
+	CHECK_STR(join(m[1], token), "joined");
+	CHECK(authority_fake_removed(a, "office", m[0]->identity.id) == WHY_REPLACED);
+	end();
+}
+
+/* Its word was about other networks, or about its last membership. */
+TEST(a_new_membership_has_its_grace_too)
+{
+	struct machine *m[2];
+	char *token;
+
+	begin(m, ARRAY_SIZE(m));
+	token = token_make(1);
+	says(m[0], 1, true, NULL, 0, 100);
+	fake_now = 500;
+	CHECK_STR(join(m[0], token), "joined");
+	fake_now = 509;
+	CHECK_STR(join(m[1], token), "at_most");
+	fake_now = 510;
+	CHECK_STR(join(m[1], token), "joined");
+	end();
+}
+
+/* The broker was away, and says that all are offline; or we were, and read that first. */
+TEST(after_a_connection_nodes_have_time_to_come_back)
+{
+	struct machine *m[2];
+	char *token;
+
+	begin(m, ARRAY_SIZE(m));
+	token = token_make(1);
+	CHECK_STR(join(m[0], token), "joined");
 	holders_free(a->holders);
-	a->holders = NULL;
+	a->holders = holders_new();
+	holders_connected(a->holders, 100);
+	/* Not yet read. */
+	fake_now = 1000;
+	CHECK_STR(join(m[1], token), "at_most");
+	holders_connected(a->holders, 1000);
+	says(m[0], 2, false, NULL, 0, 1000);
+	fake_now = 1039;
+	CHECK_STR(join(m[1], token), "at_most");
+	says(m[0], 3, true, "office", 0, 1039);
+	fake_now = 2000;
+	CHECK_STR(join(m[1], token), "at_most");
+	holders_connected(a->holders, 2000);
+	says(m[0], 4, false, NULL, 0, 2000);
+	fake_now = 2040;
+	CHECK_STR(join(m[1], token), "joined");
+	end();
 }
 
 TEST_MAIN("holders")
