@@ -359,6 +359,10 @@ static void grant_del(struct exporters *x, const char *member, enum journal_why 
 		return;
 	e->granted = false;
 	e->replaced = why == WHY_REPLACED;
+	/* The site's exporter was removed: whose place it took, and was to be read for, goes too. */
+	for (size_t i = 0; i < x->count && !e->replaced; i++)
+		if (same_site(x->list[i], e))
+			x->list[i]->replaced = false;
 	if (session_is_connected(x->n->agent->session))
 		follow_end(e->follow);
 }

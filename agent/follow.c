@@ -55,19 +55,23 @@ static void io_changed(void *owner, const struct replica_change *changes, size_t
 		       bool removed)
 {
 	struct follow *f = owner;
+	struct state *state = f->c.state;
 	struct replica_state st;
 	bool ready = replica_is_ready(f->replica), first = ready && !f->ready;
 
 	replica_state(f->replica, &st);
-	state_journal_put(f->c.state, f->path, &st, changes, count);
+	/* What follows from it is on the disk with it, or neither is. */
+	state_begin(state);
+	state_journal_put(state, f->path, &st, changes, count);
 	replica_state_done(&st);
 	if (removed)
-		state_flush_soon(f->c.state);
+		state_flush_soon(state);
 	f->ready = ready;
 	if (first)
 		f->c.changed(f->c.owner, f, NULL, 0, true);
 	else if (ready && count)
 		f->c.changed(f->c.owner, f, changes, count, false);
+	state_commit(state);
 }
 
 static void io_ask(void *owner, const struct journal_ask *ask)

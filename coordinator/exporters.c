@@ -24,7 +24,7 @@ static int prefix_order(const void *a, const void *b)
 
 /* What the site's gateways carry, in any network, and what the token added; each once, sorted. */
 static int grant_ranges(struct authority *a, struct arena *arena, const struct exporter_row *e,
-			struct prefix **ret, size_t *ret_count, struct refusal_reason *why)
+			struct prefix **ret, size_t *ret_count)
 {
 	struct gateway_row *gateways;
 	size_t count, all = e->range_count, kept = 0;
@@ -49,12 +49,6 @@ static int grant_ranges(struct authority *a, struct arena *arena, const struct e
 	for (size_t i = 0; i < all; i++)
 		if (!kept || prefix_cmp(&ranges[kept - 1], &ranges[i]) != 0)
 			ranges[kept++] = ranges[i];
-	if (kept > GRANT_RANGES_MAX)
-		return refuse(
-			why, 409, "too_many_ranges",
-			"site %s would have %zu ranges, and a grant holds %d; publish fewer and"
-			" shorter ones",
-			e->site, kept, GRANT_RANGES_MAX);
 	*ret = ranges;
 	*ret_count = kept;
 	return 0;
@@ -73,12 +67,19 @@ static int grant_body(struct authority *a, struct arena *arena, const struct exp
 	int r = store_node_get(a->store, arena, e->id, &node);
 
 	if (r == 0)
-		r = grant_ranges(a, arena, e, &grant.ranges, &grant.range_count, why);
+		r = grant_ranges(a, arena, e, &grant.ranges, &grant.range_count);
 	if (r < 0)
 		return r;
 	memcpy(grant.key, node.identity_key, KEY_LEN);
 	json_encode(out, grant_fields, &grant);
-	return 0;
+	if (grant.range_count <= GRANT_RANGES_MAX && out->len <= JOURNAL_BODY_MAX)
+		return 0;
+	return refuse(why, 409, "ranges",
+		      "ranges: the gateways of site %s and the token of its exporter in %s would"
+		      " have %zu together, which is a grant of %zu bytes; a grant holds %d ranges"
+		      " and %d bytes: publish fewer, shorter ones",
+		      e->site, e->network, grant.range_count, out->len, GRANT_RANGES_MAX,
+		      JOURNAL_BODY_MAX);
 }
 
 /* `replaced`: whose grant ends by it; NULL: nobody's. */
@@ -319,7 +320,7 @@ int exporter_list(struct authority *a, struct arena *arena, const char *network,
 		};
 		r = store_node_get(a->store, arena, rows[i].id, &node);
 		if (r == 0)
-			r = grant_ranges(a, arena, &rows[i], &e->ranges, &e->range_count, why);
+			r = grant_ranges(a, arena, &rows[i], &e->ranges, &e->range_count);
 		if (r < 0)
 			return r == -ECANCELED ? r : refuse_store(why, r);
 		e->online = node.online;

@@ -273,7 +273,8 @@ static int settings_take(struct authority *a, struct arena *arena,
 	if (wish->as_count)
 		return refuse(why, 400, "as",
 			      "as: this version does not publish a range under another address;"
-			      " renumber one of the sites, or leave the range away");
+			      " leave --as away, and where two sites overlap publish the range of"
+			      " one of them only, or renumber it");
 	if (!wish->range_count)
 		return refuse(why, 400, "ranges",
 			      "a gateway needs at least one range: --range 10.42.0.0/16");

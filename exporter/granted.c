@@ -168,9 +168,8 @@ static void fired(struct loop_timer *t)
 
 /* ---- */
 
-struct granted *granted_new(const struct granted_config *c)
+static struct replica *replica_make(struct granted *g)
 {
-	struct granted *g = xcalloc(1, sizeof(*g));
 	const struct keyring keys = { .find = find_key, .owner = g };
 	const struct replica_io io = { .subscribe = io_subscribe,
 				       .unsubscribe = io_unsubscribe,
@@ -179,13 +178,20 @@ struct granted *granted_new(const struct granted_config *c)
 				       .random = io_random,
 				       .owner = g };
 
+	return replica_new(g->c.trust->mesh, &g->journal, &keys, &io);
+}
+
+struct granted *granted_new(const struct granted_config *c)
+{
+	struct granted *g = xcalloc(1, sizeof(*g));
+
 	g->c = *c;
 	g->c.network = g->journal.network;
 	g->journal = (struct topic){ .kind = TOPIC_JOURNAL, .journal = JOURNAL_GATEWAYS };
 	snprintf(g->journal.network, sizeof(g->journal.network), "%s", c->network);
 	snprintf(g->name, sizeof(g->name), PREFIX "%s", c->id);
 	g->timer.fired = fired;
-	g->replica = replica_new(c->trust->mesh, &g->journal, &keys, &io);
+	g->replica = replica_make(g);
 	if (c->minimum.epoch)
 		replica_set_minimum(g->replica, c->minimum, "", ""); /* we never ask */
 	return g;
@@ -219,6 +225,18 @@ void granted_connected(struct granted *g, struct session *s)
 	replica_connected(g->replica, loop_now(g->c.loop));
 	part(g, TOPIC_JOURNAL, 0, 0, true);
 	part(g, TOPIC_BEAT, 0, 0, true);
+	settle(g);
+}
+
+void granted_revoke(struct granted *g, const char *key)
+{
+	replica_revoke(g->replica, loop_now(g->c.loop), key);
+	if (!replica_is_ready(g->replica)) {
+		replica_free(g->replica);
+		g->replica = replica_make(g);
+		if (g->session)
+			granted_connected(g, g->session);
+	}
 	settle(g);
 }
 

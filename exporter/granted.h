@@ -33,6 +33,10 @@ const struct grant *granted_get(const struct granted *g);
 /* How far the journal was read; an epoch of 0: not yet. */
 struct journal_position granted_position(const struct granted *g);
 
+/* The signing key is valid no more: no position rests on its word, also not the minimum, of which nobody
+ * knows whose word it was. The grant stays until another one is read. */
+void granted_revoke(struct granted *g, const char *key);
+
 /* ---- wiring */
 void granted_connected(struct granted *g, struct session *s);
 void granted_disconnected(struct granted *g);

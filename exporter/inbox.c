@@ -24,21 +24,40 @@ static void endpoints_of(const struct trust *t, struct buf *out)
 		buf_printf(out, "%s\n", t->body.brokers[i]);
 }
 
+/* Of the keys that were valid `before`. */
+static void revoke(struct exporter *x, char (*before)[KEY_ID_SIZE], size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (trust_is_valid(x->trust, before[i]))
+			continue;
+		log_warn("signing-key-revoked", "key=%s", before[i]);
+		granted_revoke(x->granted, before[i]);
+		x->mesh.gateways = granted_position(x->granted);
+	}
+}
+
 static enum refusal take_trust(struct exporter *x, const struct mqtt_message *m)
 {
+	size_t count = x->trust->body.signing_key_count;
+	char(*keys)[KEY_ID_SIZE] = xcalloc(count + 1, sizeof(*keys));
 	struct buf before = { 0 }, after = { 0 };
 	uint64_t seq = x->trust->body.seq;
 	enum refusal refused;
+
+	for (size_t i = 0; i < count; i++)
+		memcpy(keys[i], x->trust->signing_keys[i].id, KEY_ID_SIZE);
 
 	endpoints_of(x->trust, &before);
 	refused = trust_take(x->trust, m->payload, m->len, NULL);
 	if (!refused && x->trust->body.seq > seq) {
 		x->mesh.trust = arena_strdup(&x->arena, buf_cstr(&x->trust->bytes));
+		revoke(x, keys, count);
 		(void)exporter_store_mesh(x);
 		endpoints_of(x->trust, &after);
 		if (strcmp(buf_cstr(&before), buf_cstr(&after)) != 0)
 			exporter_reconnect(x);
 	}
+	free(keys);
 	buf_done(&before);
 	buf_done(&after);
 	return refused;

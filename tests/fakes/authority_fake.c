@@ -85,6 +85,9 @@ int publisher_network_del(struct publisher *p, const char *network)
 int publisher_put(struct publisher *p, const char *network, enum journal_kind kind,
 		  const char *name, const char *body)
 {
+	/* As the writer. */
+	if (strlen(body) > JOURNAL_BODY_MAX)
+		return -EINVAL;
 	return change_add(p, member_key(network, kind, name), body, WHY_GONE);
 }
 
@@ -100,7 +103,8 @@ int publisher_change(struct publisher *p, const char *network, enum journal_kind
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < count; i++)
-		r = change_add(p, member_key(network, kind, ops[i].name), ops[i].body, ops[i].why);
+		r = ops[i].body ? publisher_put(p, network, kind, ops[i].name, ops[i].body) :
+				  publisher_del(p, network, kind, ops[i].name, ops[i].why);
 	return r;
 }
 

@@ -366,6 +366,27 @@ TEST(replaced_before_the_successor_is_named)
 	end();
 }
 
+/* Its names end with it, and with the last exporter of its site, also when that one was never read. */
+TEST(a_removed_site_has_no_names)
+{
+	begin();
+	restored(&dns_one);
+	grant(&one, "a", "10.43.0.0/16", 1, "");
+	delta(&dns_one, SERVICE("shop/web", "10.43.0.1"));
+	end_grant(&one, "replaced");
+	grant(&two, "a", "10.43.0.0/16", 2, "");
+	CHECK_STR(says("web.shop"), "10.43.0.1");
+	end_grant(&two, "removed");
+	CHECK_STR(says("web.shop"), "");
+	CHECK(!exporters_nth(names_exporters(net), 0));
+	CHECK(is_read());
+	stop();
+	start();
+	CHECK_STR(says("web.shop"), "");
+	CHECK(!exporters_nth(names_exporters(net), 0));
+	end();
+}
+
 TEST(higher_generation_counts_although_the_lower_is_granted)
 {
 	begin();

@@ -139,6 +139,65 @@ TEST(grant_has_the_gateways_of_its_site_in_any_network)
 	CHECK_STR(granted("cloud-k3s", other), "10.44.0.0/16");
 }
 
+/* 64 ranges of 40 characters, none in another. */
+static char *long_ranges(unsigned nth)
+{
+	struct buf out = { 0 };
+	char *ret;
+
+	for (unsigned i = 0; i < GATEWAY_RANGES_MAX; i++)
+		buf_printf(&out, "%sfd42:1000:2000:3000:4000:5000:%x:%x/128", i ? " " : "",
+			   0x1000 + nth, 0x1000 + i);
+	ret = keep(buf_cstr(&out));
+	buf_done(&out);
+	return ret;
+}
+
+/* A member of a journal has a limit: who makes the grant too long is told, and nothing is done. */
+TEST(a_grant_that_would_be_too_long_is_refused)
+{
+	struct api_token_create wish = { .network = keep("dc1-k3s"),
+					 .role = ROLE_EXPORTER,
+					 .site = keep("dc1") };
+	struct joiner *j;
+	struct api_gateway *list;
+	struct join_answer *answer;
+	size_t count = 0;
+	unsigned nth = 0;
+
+	setup();
+	CHECK_STR(network_make("six", "fd66::/64"), "");
+	CHECK_STR(join_code(join(dc1, token_make("six", ROLE_NODE, "dc1", NULL))), "joined");
+	j = exporter_make("dc1-k3s", "dc1");
+	while (nth < 50 && !*gateway_by_node("six", "dc1-n1", long_ranges(nth), NULL))
+		nth++;
+	CHECK(nth >= 5 && nth < 10);
+	CHECK_STR(why.code, "ranges");
+	CHECK_INT(why.status, 409);
+	CHECK(strstr(why.message, "site dc1") && strstr(why.message, "16384 bytes"));
+	CHECK_INT(gateway_list(a, &kept, "six", &list, &count, &why), 0);
+	CHECK_INT(count, nth);
+	CHECK_INT(grant_of("dc1-k3s", j)->range_count, nth * GATEWAY_RANGES_MAX);
+	/* By its token's: the exporter is told, and the one that there is stays. */
+	wish.ranges = ranges(long_ranges(100), &wish.range_count);
+	answer = join(joiner_make(NULL), token_wish(&wish));
+	CHECK_STR(join_code(answer), "ranges");
+	CHECK(published("dc1-k3s", "exporter", j->identity.id));
+}
+
+TEST(it_does_not_leave)
+{
+	const uint8_t request[HASH_LEN] = { 1 };
+	struct joiner *j;
+
+	setup();
+	j = exporter_make("dc1-k3s", "dc1");
+	CHECK_STR(said(node_leave(a, j->identity.id, "dc1-k3s", request, &why)), "exporter");
+	CHECK(strstr(why.message, "warren exporter remove"));
+	CHECK(published("dc1-k3s", "exporter", j->identity.id));
+	CHECK_STR(said(node_leave(a, j->identity.id, "cloud-k3s", request, &why)), "not_a_member");
+}
+
 TEST(a_second_identity_takes_the_place)
 {
 	struct joiner *first, *second = joiner_make(NULL), *third = joiner_make(NULL);

@@ -124,6 +124,7 @@ TEST(a_restart_publishes_only_what_changed)
 	begin_with(&r, BOTH, 2);
 	epoch = replica_position(r.replica).epoch;
 	rig_stop(&r);
+	rig_wait(&r, 200); /* what was on the way */
 	rig_write(&r, ONE);
 	r.documents = 0;
 	r.must_stay = "default/web";
@@ -309,6 +310,55 @@ TEST(an_older_word_of_the_coordinator_ends_nothing)
 	RIG_UNTIL(&r, rig_is_settled(&r), 5000);
 	rig_wait(&r, 500);
 	CHECK_STR(r.x.failed, "");
+	rig_end(&r);
+}
+
+/* Who stole the key has said the highest position that there is: it must not outlast the key. */
+static void steal_and_revoke(struct rig *r, bool away)
+{
+	struct journal_position far;
+
+	CHECK_INT(writer_begin(r->gateways, loop_now(r->loop), INT64_MAX / 2, clock_wall(), false),
+		  0);
+	writer_flush(r->gateways);
+	far = writer_position(r->gateways);
+	rig_grant(r, r->id, r->key.public_key, "10.44.0.0/16");
+	RIG_UNTIL(r, granted_position(r->x.granted).epoch == far.epoch && !r->x.outside, 3000);
+	CHECK_INT(r->x.mesh.gateways.epoch, far.epoch);
+	if (away)
+		rig_stop(r);
+	sign_key_done(&r->signing);
+	sign_key_generate(&r->signing);
+	buf_done(&r->trust);
+	rig_make_trust(r, 2);
+	writer_free(r->gateways);
+	rig_gateways(r);
+	rig_grant(r, r->id, r->key.public_key, "10.43.0.0/16");
+	if (away)
+		CHECK_INT(rig_start(r), 0);
+	RIG_UNTIL(r, granted_get(r->x.granted) && r->x.outside == 1, 5000);
+	CHECK(granted_position(r->x.granted).epoch < far.epoch);
+	CHECK(r->x.mesh.gateways.epoch < far.epoch);
+	CHECK_STR(r->x.failed, "");
+}
+
+TEST(a_revoked_keys_word_does_not_outlast_it)
+{
+	struct rig r;
+
+	begin_with(&r, "{\"services\":[{\"name\":\"x\",\"addresses\":[\"10.44.0.1\"]}]}", 1);
+	RIG_UNTIL(&r, r.x.outside == 1, 3000);
+	steal_and_revoke(&r, false);
+	rig_end(&r);
+}
+
+TEST(a_key_revoked_while_it_was_away_left_no_minimum)
+{
+	struct rig r;
+
+	begin_with(&r, "{\"services\":[{\"name\":\"x\",\"addresses\":[\"10.44.0.1\"]}]}", 1);
+	RIG_UNTIL(&r, r.x.outside == 1, 3000);
+	steal_and_revoke(&r, true);
 	rig_end(&r);
 }
 

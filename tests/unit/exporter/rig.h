@@ -388,11 +388,11 @@ static inline void rig_disconnected(void *owner, const char *error)
 
 /* ---- the making of it */
 
-static inline void rig_make_trust(struct rig *r)
+static inline void rig_make_trust(struct rig *r, uint64_t seq)
 {
 	struct trust_key key;
 	char *cas[] = { r->pki.ca.data }, *brokers[] = { r->broker.url };
-	struct trust_body body = { .seq = 1,
+	struct trust_body body = { .seq = seq,
 				   .signing_keys = &key,
 				   .signing_key_count = 1,
 				   .cas = cas,
@@ -450,7 +450,7 @@ static inline void rig_begin(struct rig *r)
 	sign_key_generate(&r->root);
 	sign_key_generate(&r->signing);
 	mesh_id(r->root.public_key, r->mesh);
-	rig_make_trust(r);
+	rig_make_trust(r, 1);
 	r->token = rig_token(r);
 	r->loop = loop_new();
 	r->mqtt = mqtt_mosquitto_new(
