@@ -21,6 +21,7 @@
 
 #define PERIOD (60 * USEC_PER_SEC)
 #define KEEP (60 * USEC_PER_SEC)
+#define EARLY_MTU 1420 /* WireGuard's own, until the network's is known */
 #define BACKOFF_FIRST USEC_PER_SEC
 #define BACKOFF_MAX (60 * USEC_PER_SEC)
 
@@ -104,6 +105,17 @@ void apply_set_peer(struct network *n, const char *key, const struct wg_peer *p)
 
 /* ---- applying ---- */
 
+/* Nothing was added anywhere: only a full pass will do. */
+static void without_rules(struct apply *a, const char *why)
+{
+	const struct memberships *m = a->c.memberships;
+
+	for (size_t i = 0; i < m->count; i++) {
+		snprintf(m->list[i]->problem, sizeof(m->list[i]->problem), "%s", why);
+		m->list[i]->up = false;
+	}
+}
+
 static void on_failed(void *owner, const struct op *op, int error, const char *why)
 {
 	struct apply *a = owner;
@@ -111,6 +123,8 @@ static void on_failed(void *owner, const struct op *op, int error, const char *w
 
 	a->failed = true;
 	log_warn("apply-failed", "link=%s error=%s", op->link ? op->link : "-", log_quote(why));
+	if (op->kind == OP_NFT)
+		without_rules(a, why);
 	if (!n) {
 		snprintf(a->problem, sizeof(a->problem), "%s", why);
 		return;
@@ -215,6 +229,20 @@ static void drop_peers(struct wg_link *l)
 	l->peer_count = 0;
 }
 
+/* The interface of a network that is being joined. */
+void apply_add_early(const struct apply *a, struct host *h)
+{
+	struct wg_link *l;
+
+	if (!*a->early.name || network_of(a, a->early.name))
+		return;
+	l = host_add_link(h, a->early.name);
+	memcpy(l->private_key, a->early.private_key, KEY_LEN);
+	l->port = a->early.port;
+	l->mtu = a->early.mtu;
+	l->up = true;
+}
+
 static bool is_keeping(const struct apply *a)
 {
 	return clock_mono() < a->keep_until;
@@ -246,6 +274,7 @@ static void make_desired(struct apply *a, const struct host *actual, bool only_l
 		if (n->dropped)
 			drop_peers(&ret->links[ret->link_count - 1]);
 	}
+	apply_add_early(a, ret);
 	host_sort(ret);
 	a->kept = false;
 	for (size_t i = 0; i < actual->link_count && is_keeping(a); i++) {
@@ -266,7 +295,7 @@ static void make_desired(struct apply *a, const struct host *actual, bool only_l
 			a->kept = true;
 		}
 	}
-	wanted_finish(ret);
+	wanted_finish(ret, actual);
 }
 
 static void settle_full(struct apply *a, struct network *n, const struct host *desired,
@@ -304,12 +333,14 @@ void apply_full(struct apply *a)
 	struct plan p = { 0 };
 	int r = kernel_read(a->c.kernel, &actual);
 
+	kernel_look_begin(a->c.kernel);
 	loop_timer_del(a->c.loop, &a->partial);
 	a->failed = r < 0;
 	if (r < 0) {
 		snprintf(a->problem, sizeof(a->problem), "the kernel cannot be read: %s",
 			 kernel_message(a->c.kernel));
 		log_warn("kernel-read-failed", "error=%s", log_quote(kernel_message(a->c.kernel)));
+		kernel_look_end(a->c.kernel);
 		apply_schedule(a);
 		return;
 	}
@@ -327,6 +358,7 @@ void apply_full(struct apply *a)
 		settle_full(a, m->list[i], &desired, &actual);
 		apply_look_for_conflicts(a, m->list[i]);
 	}
+	kernel_look_end(a->c.kernel);
 	memcpy(a->nft_hash, a->failed ? "" : desired.nft_hash, a->failed ? 1 : HASH_HEX_SIZE);
 	apply_set_forwarding(a, &desired, actual.forwarding, actual.forwarding_ours);
 	if (m->count)
@@ -383,6 +415,7 @@ void apply_free(struct apply *a)
 	loop_timer_del(a->c.loop, &a->full);
 	loop_timer_del(a->c.loop, &a->flows);
 	ranges_free(a->ranges);
+	wg_link_done(&a->early);
 	map_free(a->forgotten, NULL);
 	free(a);
 }
@@ -401,6 +434,28 @@ void apply_full_soon(struct apply *a)
 void apply_forget(struct apply *a, const struct network *n)
 {
 	map_put(a->forgotten, n->interface, a);
+}
+
+void apply_early(struct apply *a, const char *interface, const uint8_t private_key[static KEY_LEN],
+		 uint16_t port)
+{
+	wg_link_done(&a->early);
+	snprintf(a->early.name, sizeof(a->early.name), "%s", interface);
+	memcpy(a->early.private_key, private_key, KEY_LEN);
+	a->early.port = port;
+	a->early.mtu = EARLY_MTU;
+	apply_full(a);
+}
+
+void apply_early_end(struct apply *a)
+{
+	bool gone = *a->early.name && !network_of(a, a->early.name);
+
+	if (gone) {
+		map_put(a->forgotten, a->early.name, a);
+		apply_full_soon(a);
+	}
+	wg_link_done(&a->early);
 }
 
 int apply_diff(struct apply *a, void (*each)(void *owner, const char *op), void *owner)

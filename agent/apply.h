@@ -39,6 +39,12 @@ void apply_full_soon(struct apply *a);
 void apply_full(struct apply *a);
 /* This network is torn down: its interface may go at once. */
 void apply_forget(struct apply *a, const struct network *n);
+/* The interface of a network that is being joined, in a full pass now: with its key and port before
+ * anybody can hear of it, so that what comes early meets no closed port. It has no address and no peer,
+ * and the rules let nothing in. One at a time. _end: it goes, unless we are in the network meanwhile. */
+void apply_early(struct apply *a, const char *interface, const uint8_t private_key[static KEY_LEN],
+		 uint16_t port);
+void apply_early_end(struct apply *a);
 /* Frees what `n` keeps for us. */
 void apply_network_done(struct network *n);
 

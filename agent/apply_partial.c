@@ -84,7 +84,8 @@ static void plan_ranges(struct apply *a, struct host *desired, struct plan *p)
 		apply_wanted(m->list[i], &w);
 		wanted_bare_link(&w, desired);
 	}
-	wanted_finish(desired);
+	apply_add_early(a, desired);
+	wanted_finish(desired, &actual);
 	for (size_t i = 0; i < m->count; i++) {
 		const struct network *n = m->list[i];
 		const struct wg_link *l = host_link(desired, n->interface);
@@ -141,6 +142,7 @@ void apply_partial(struct apply *a)
 			apply_full(a);
 			return;
 		}
+	kernel_look_begin(a->c.kernel);
 	differ = ranges_differ(a);
 	if (differ && a->kept) {
 		/* Rules are for all links, those too that we only keep. */
@@ -160,6 +162,7 @@ void apply_partial(struct apply *a)
 		settle_partial(&list[i]);
 	if (differ)
 		settle_ranges(a, &bare);
+	kernel_look_end(a->c.kernel);
 	plan_done(&p);
 	host_done(&bare);
 	for (size_t i = 0; i < n; i++)

@@ -19,6 +19,7 @@ struct apply {
 	uint64_t keep_until;
 	uint64_t backoff;      /* 0: the last pass was fine */
 	struct map *forgotten; /* interfaces that we tore down in this process */
+	struct wg_link early;  /* apply_early; name "": none */
 	bool failed;	       /* in this pass */
 	bool kept;
 	char problem[384];
@@ -35,6 +36,7 @@ void apply_schedule(struct apply *a);
 void apply_set_peer(struct network *n, const char *key, const struct wg_peer *p);
 void apply_set_routes(struct network *n, const struct wg_link *l);
 void apply_set_forwarding(struct apply *a, const struct host *desired, unsigned on, unsigned ours);
+void apply_add_early(const struct apply *a, struct host *h);
 void apply_look_for_conflicts(struct apply *a, struct network *n);
 
 /* ---- apply_partial.c */

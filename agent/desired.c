@@ -76,6 +76,7 @@ void host_done(struct host *h)
 		wg_link_done(&h->links[i]);
 	free(h->links);
 	free(h->nft);
+	free(h->nft_first);
 	memset(h, 0, sizeof(*h));
 }
 
@@ -160,17 +161,23 @@ void wg_link_sort(struct wg_link *l)
 		wg_peer_sort(&l->peers[i]);
 }
 
-void host_sort(struct host *h)
+static void hash_text(const char *text, char ret[static HASH_HEX_SIZE])
 {
 	uint8_t hash[HASH_LEN];
 
+	if (!text)
+		return;
+	sha256(text, strlen(text), hash);
+	hex_encode(hash, sizeof(hash), ret);
+}
+
+void host_sort(struct host *h)
+{
 	sort(h->links, h->link_count, sizeof(*h->links), wg_link_cmp);
 	for (size_t i = 0; i < h->link_count; i++)
 		wg_link_sort(&h->links[i]);
-	if (h->nft) {
-		sha256(h->nft, strlen(h->nft), hash);
-		hex_encode(hash, sizeof(hash), h->nft_hash);
-	}
+	hash_text(h->nft, h->nft_hash);
+	hash_text(h->nft_first, h->nft_first_hash);
 }
 
 struct wg_link *host_link(const struct host *h, const char *name)

@@ -71,8 +71,15 @@ struct host {
 	size_t link_count;
 	char *nft; /* text of our table; NULL: no table. Actual: NULL, see nft_hash */
 	char nft_hash[HASH_HEX_SIZE]; /* of the text, stored in the table itself; "" none */
-	unsigned forwarding;	      /* FORWARD_: needed; actual: switched on */
-	unsigned forwarding_ours;     /* actual only: what we switched on */
+	/* Desired only: what is in force while links and forwarding that are not wanted any more go;
+	 * NULL: the same as `nft`. */
+	char *nft_first;
+	char nft_first_hash[HASH_HEX_SIZE];
+	unsigned forwarding;	  /* FORWARD_: needed; actual: switched on */
+	unsigned forwarding_ours; /* actual only: what we switched on */
+	/* Desired only, for the text: the host forwards, for whatever reason; and it does so for us
+	 * alone, so nothing is forwarded between others. */
+	unsigned forwards, isolated;
 };
 
 /* They free what the value owns (private keys are wiped) and leave a zeroed one. */

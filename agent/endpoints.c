@@ -91,13 +91,9 @@ static void add(struct endpoints_try *t, const struct endpoint *e)
 		t->list[t->count++] = *e;
 }
 
-void endpoints_try_set(struct endpoints_try *t, const struct endpoint *learned,
-		       const struct endpoint *list, size_t count, bool has4, bool has6)
+static void add_all(struct endpoints_try *t, const struct endpoint *list, size_t count, bool has4,
+		    bool has6)
 {
-	memset(t, 0, sizeof(*t));
-	t->due = CLOCK_NEVER;
-	if (learned->addr.family)
-		add(t, learned);
 	for (unsigned pass = 0; pass < 2; pass++)
 		for (size_t i = 0; i < count; i++) {
 			bool has = list[i].addr.family == AF_INET ? has4 : has6;
@@ -105,6 +101,19 @@ void endpoints_try_set(struct endpoints_try *t, const struct endpoint *learned,
 			if (has == (pass == 0))
 				add(t, &list[i]);
 		}
+}
+
+void endpoints_try_set(struct endpoints_try *t, const struct endpoint *learned,
+		       const struct endpoint *list, size_t count, size_t sure, bool has4, bool has6)
+{
+	memset(t, 0, sizeof(*t));
+	t->due = CLOCK_NEVER;
+	if (learned->addr.family)
+		add(t, learned);
+	add_all(t, list, sure, has4, has6);
+	t->sure = t->count;
+	if (sure < count)
+		add_all(t, list + sure, count - sure, has4, has6);
 }
 
 bool endpoints_is_alive(int64_t last_handshake, int64_t wall)
@@ -126,14 +135,28 @@ void endpoints_try_begin(struct endpoints_try *t, uint64_t now, uint32_t jitter)
 {
 	t->tries = 0;
 	t->rx_bytes = 0;
+	t->next = t->at + 1;
 	t->due = next_due(now, 0, jitter);
 }
 
 void endpoints_try_again(struct endpoints_try *t, uint64_t now)
 {
 	t->at = t->count ? t->count - 1 : 0;
+	t->next = 0;
 	t->tries = 0;
 	t->due = now;
+}
+
+static void step(struct endpoints_try *t)
+{
+	if (!t->sure || t->sure == t->count) {
+		t->at = (t->at + 1) % t->count;
+	} else if (t->tries % 3 == 0) {
+		t->at = t->sure + (t->tries / 3 - 1) % (t->count - t->sure);
+	} else {
+		t->at = t->next % t->sure;
+		t->next = t->at + 1;
+	}
 }
 
 bool endpoints_try_next(struct endpoints_try *t, uint64_t now, int64_t wall, int64_t last_handshake,
@@ -155,12 +178,14 @@ bool endpoints_try_next(struct endpoints_try *t, uint64_t now, int64_t wall, int
 	t->due = next_due(now, t->tries, jitter);
 	if (t->count == 0)
 		return false; /* it has to call us */
-	t->at = (t->at + 1) % t->count;
+	step(t);
 	t->rx_bytes = 0;
 	return true;
 }
 
 bool endpoints_try_exhausted(const struct endpoints_try *t)
 {
-	return t->count == 0 || t->tries >= MAX(t->count, (size_t)3);
+	size_t others = t->sure ? t->count - t->sure : 0;
+
+	return t->count == 0 || t->tries >= MAX(t->count + 2 * others, (size_t)3);
 }

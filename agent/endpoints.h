@@ -43,16 +43,20 @@ bool endpoint_is_usable(const struct endpoint *e, const struct addr *own, size_t
 struct endpoints_try {
 	struct endpoint list[ENDPOINTS_TRIED_MAX]; /* in order of trying */
 	size_t count;
+	size_t sure;	/* the first ones; of those behind them one is tried after two of these */
 	size_t at;	/* the one in use */
+	size_t next;	/* of the sure ones */
 	unsigned tries; /* since the session was lost or the list changed */
 	uint64_t due;	/* CLOCK_NEVER: none is wanted */
 	uint64_t rx_bytes;
 };
 
-/* The list anew: the address it was last heard at first (family 0: none), then `list`; those of a
- * family that this host has no address of go last. The trying begins anew. */
+/* The list anew: the address it was last heard at first (family 0: none), then the `sure` first ones of
+ * `list`, then the others; of both those of a family that this host has no address of go last. The
+ * trying begins anew. */
 void endpoints_try_set(struct endpoints_try *t, const struct endpoint *learned,
-		       const struct endpoint *list, size_t count, bool has4, bool has6);
+		       const struct endpoint *list, size_t count, size_t sure, bool has4,
+		       bool has6);
 /* A session of 180 s or less is nothing to be touched. */
 bool endpoints_is_alive(int64_t last_handshake, int64_t wall);
 /* The peer was made with list[at]: when is it to be looked at next? `jitter`: any number. */

@@ -34,6 +34,7 @@ struct enrol {
 	char code[64];	 /* "": the coordinator refused nothing */
 	char doubt[256]; /* why an answer was not the coordinator's; "": none came */
 	void (*done)(void *owner, const struct enrol_result *r);
+	void (*sending)(void *owner); /* NULL: nobody asks, or it was called */
 	void *owner;
 };
 
@@ -90,6 +91,8 @@ static void connected(void *owner)
 {
 	struct enrol *e = owner;
 
+	if (e->sending)
+		TAKE(e->sending)(e->owner);
 	if (mqtt_subscribe(e->mqtt, e->letter.answer_topic) == 0)
 		send_request(e);
 }
@@ -208,6 +211,11 @@ struct enrol *enrol_start(struct loop *l, const struct token *token, const struc
 					   .owner = e,
 				   });
 	return e;
+}
+
+void enrol_before_sending(struct enrol *e, void (*sending)(void *owner))
+{
+	e->sending = sending;
 }
 
 void enrol_cancel(struct enrol *e)

@@ -27,4 +27,6 @@ struct enrol_result {
 struct enrol *enrol_start(struct loop *l, const struct token *token, const struct identity *who,
 			  const struct enrol_wish *wish, int64_t (*wall)(void),
 			  void (*done)(void *owner, const struct enrol_result *r), void *owner);
+/* `sending` is called before the request goes out for the first time: the broker is there. */
+void enrol_before_sending(struct enrol *e, void (*sending)(void *owner));
 void enrol_cancel(struct enrol *e);

@@ -175,33 +175,51 @@ static bool is_of(const char *path, unsigned families)
 	return false;
 }
 
-int forwarding_off(const char *file, unsigned families, char *why, size_t size)
+static int put_back(const char *path, char value, char *why, size_t size)
+{
+	/* An interface may be gone. */
+	int r = get(path) ? set(path, value) : 0;
+
+	if (r < 0)
+		snprintf(why, size, "net/%s cannot be set to %c again: %s", path, value,
+			 strerror(-r));
+	return r;
+}
+
+/* Takes the lines of `families` out of the file; `why` (NULL: not) they are put back before. */
+static int forget(const char *file, unsigned families, char *why, size_t size)
 {
 	struct buf text = { 0 }, kept = { 0 };
 	char path[PATH_SIZE], value;
-	const char *at;
-	int r = file ? file_read(file, FILE_MAX, &text) : -ENOENT;
+	int r = file ? file_read(file, FILE_MAX, &text) : -ENOENT, first = 0;
 
 	if (r < 0) {
 		buf_done(&text);
 		return r == -ENOENT ? 0 : r;
 	}
-	for (at = buf_cstr(&text); next_line(&at, path, &value);) {
-		if (!is_of(path, families)) {
+	for (const char *at = buf_cstr(&text); next_line(&at, path, &value);) {
+		bool ours = is_of(path, families);
+
+		r = ours && why ? put_back(path, value, why, size) : 0;
+		if (!ours || r < 0)
 			buf_printf(&kept, "%s %c\n", path, value);
-			continue;
-		}
-		/* An interface may be gone. */
-		r = get(path) ? set(path, value) : 0;
-		if (r < 0)
-			snprintf(why, size, "net/%s cannot be set to %c again: %s", path, value,
-				 strerror(-r));
+		first = first ? first : r;
 	}
-	if (r == 0 && !kept.len)
+	if (!kept.len)
 		r = unlink(file) < 0 && errno != ENOENT ? -errno : 0;
-	else if (r == 0)
+	else
 		r = file_write(file, buf_cstr(&kept), kept.len, 0600);
 	buf_done(&text);
 	buf_done(&kept);
-	return r;
+	return first ? first : r;
+}
+
+int forwarding_off(const char *file, unsigned families, char *why, size_t size)
+{
+	return forget(file, families, why, size);
+}
+
+int forwarding_forget(const char *file, unsigned families)
+{
+	return forget(file, families, NULL, 0);
 }

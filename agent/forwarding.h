@@ -16,5 +16,8 @@ void forwarding_read(const char *file, unsigned *ret_on, unsigned *ret_ours);
  * from 1 to 2: a router would ignore the advertisements that give it its default route. A negative
  * errno with a sentence in `why`. */
 int forwarding_on(const char *file, unsigned families, char *why, size_t size) MUST_CHECK;
+/* Somebody else wants `families` on, too: what was remembered of them is forgotten, and all stays as it
+ * is. */
+int forwarding_forget(const char *file, unsigned families) MUST_CHECK;
 /* Puts back what was remembered of `families`, and forgets it. */
 int forwarding_off(const char *file, unsigned families, char *why, size_t size) MUST_CHECK;

@@ -19,6 +19,7 @@
 #include "lib/log.h"
 
 #define PORT_GUESS 51830 /* most networks' first port; what differs is announced afterwards */
+#define PORTS 256	 /* from the network's first one on */
 #define AGAIN_FIRST (5 * USEC_PER_SEC)
 #define AGAIN_MAX (60 * USEC_PER_SEC)
 
@@ -35,8 +36,10 @@ struct join {
 	struct token token;
 	char *name;		      /* wished; NULL: the host's */
 	uint8_t private_key[KEY_LEN]; /* WireGuard's */
+	uint16_t port;		      /* announced; 0: not ours to open, or none is free */
 	enum phase phase;
 	bool patient;
+	bool opened; /* the interface is there early */
 	uint64_t deadline, again;
 	uint64_t backoff;
 	struct loop_timer timer;
@@ -55,6 +58,9 @@ static void stop(struct join *j)
 	if (j->request && j->agent->session)
 		session_cancel(j->agent->session, j->request);
 	j->request = NULL;
+	if (j->opened)
+		apply_early_end(j->agent->apply);
+	j->opened = false;
 	loop_timer_del(j->agent->loop, &j->timer);
 }
 
@@ -218,6 +224,11 @@ static void admitted(struct join *j, const struct join_answer *answer, const cha
 		fail(j, 502, "answer", "the coordinator's answer cannot be used");
 		return;
 	}
+	/* The network may want other ports. */
+	if (!n->port && (j->port < n->first_port || j->port - n->first_port >= PORTS)) {
+		n->port = apply_free_port(&a->memberships, n, n->first_port);
+		memberships_store(a->state, n);
+	}
 	j->phase = PHASE_APPLYING;
 	/* The certificate names the networks. */
 	a->reconnect = a->session != NULL;
@@ -286,12 +297,25 @@ static void choose_key(struct join *j, uint8_t ret_public[static KEY_LEN])
 	wireguard_key_public(j->private_key, ret_public);
 }
 
+/* Others hear of us with the answer at the latest. */
+static void open_early(void *owner)
+{
+	struct join *j = owner;
+	char interface[INTERFACE_SIZE];
+
+	if (!j->port)
+		return;
+	interface_name(j->token.network, interface);
+	j->opened = true;
+	apply_early(j->agent->apply, interface, j->private_key, j->port);
+}
+
 static void ask(struct join *j)
 {
 	struct agent *a = j->agent;
 	struct network *known = memberships_get(&a->memberships, j->token.network);
-	uint16_t port = known ? known->port : apply_free_port(&a->memberships, NULL, PORT_GUESS);
 	uint8_t public_key[KEY_LEN];
+	uint16_t port;
 	char *endpoints[PEER_ENDPOINTS_MAX];
 	struct node_request q = { .op = NODE_OP_JOIN };
 	struct join_request request;
@@ -300,6 +324,8 @@ static void ask(struct join *j)
 	struct arena arena = { 0 };
 
 	choose_key(j, public_key);
+	j->port = known ? 0 : apply_free_port(&a->memberships, NULL, PORT_GUESS);
+	port = known ? known->port : j->port;
 	wish.name = j->name ? j->name : agent_wished_name(a, &arena);
 	wish.site = a->memberships.count ? NULL : a->o.site;
 	wish.wireguard_key = public_key;
@@ -311,6 +337,7 @@ static void ask(struct join *j)
 		uint64_t timeout = JOIN_SECONDS * USEC_PER_SEC;
 
 		j->phase = PHASE_ASKING;
+		open_early(j);
 		sign_key_from_secret(j->token.private_key, &token_key);
 		enrol_request(&arena, &j->token, &a->identity, &wish, &request);
 		q.join = &request;
@@ -322,6 +349,7 @@ static void ask(struct join *j)
 			session_free(TAKE(a->session), false);
 		j->enrol = enrol_start(a->loop, &j->token, &a->identity, &wish, clock_wall,
 				       enrolled, j);
+		enrol_before_sending(j->enrol, open_early);
 	}
 	arena_done(&arena);
 }

@@ -62,6 +62,17 @@ int kernel_retry_peer(struct kernel *k, const char *link, const struct wg_peer *
  * interfaces, no bridge (but the one with the default route), pod, container or tunnel interface.
  * Sorted. */
 int kernel_candidates(struct kernel *k, struct addr *ret, size_t max, size_t *ret_count);
+/* Where a packet to a private address (addr_is_private) would go. */
+enum kernel_way {
+	WAY_NONE,   /* nowhere, or by the default route from a public address: into the internet */
+	WAY_UNSURE, /* by the default route from a private address: its router may know more */
+	WAY_KNOWN,  /* by a route of its own */
+};
+enum kernel_way kernel_way_to(struct kernel *k, const struct addr *a);
+/* From `begin` to `end` the next two answer from one reading of the host's routes, made by the first of
+ * them; else each call reads. */
+void kernel_look_begin(struct kernel *k);
+void kernel_look_end(struct kernel *k);
 /* A route in main that is not ours and steals from `prefix` (equal or more specific; connected ones
  * too): 1 with a description in `ret` (`10.42.1.0/24 on cni0`), 0 none, negative errno. */
 int kernel_conflict(struct kernel *k, const struct prefix *prefix, char *ret, size_t size);

@@ -25,6 +25,7 @@ struct applying {
 	int first;		   /* error */
 	char lost[INTERFACE_SIZE]; /* an interface that is not there: said once, not for each peer */
 	bool unfiltered;	   /* our rules could not be put in place */
+	bool staying;		   /* what was to go did not: its rules stay */
 };
 
 static bool is_removal(enum op_kind kind)
@@ -274,9 +275,9 @@ static int apply_to_link(struct kernel *k, const struct op *op, const struct rt_
 /* Line by line, once per text. */
 static void report_rules(struct kernel *k, const struct op *op)
 {
-	const char *text = op->kind == OP_NFT ? op->nft : "";
+	const char *text = op->nft ? op->nft : "";
 
-	if (op->kind != OP_NFT)
+	if (!op->nft)
 		log_info("firewall-report", "rules=none");
 	for (const char *s = text; *s; s += strcspn(s, "\n"), s += *s == '\n') {
 		_cleanup_(freep) char *line = xstrndup(s, strcspn(s, "\n"));
@@ -284,14 +285,14 @@ static void report_rules(struct kernel *k, const struct op *op)
 		log_info("firewall-report", "rule=%s", log_quote(line));
 	}
 	memset(k->reported, 0, sizeof(k->reported));
-	if (op->kind == OP_NFT)
+	if (op->nft)
 		memcpy(k->reported, op->nft_hash, sizeof(k->reported));
 }
 
 /* What a rule that is gone let through, or translated, begins anew. */
 static void remember_rules(struct kernel *k, const struct op *op)
 {
-	const char *now = op->kind == OP_NFT ? op->nft : NULL;
+	const char *now = op->nft;
 	int r = 0;
 
 	if (k->netfilter && nft_loses(k->nft_text, now))
@@ -304,20 +305,32 @@ static void remember_rules(struct kernel *k, const struct op *op)
 
 static int apply_nft(struct kernel *k, const struct op *op)
 {
-	char hash[HASH_HEX_SIZE];
 	int r;
 
 	if (k->config.firewall_report) {
 		report_rules(k, op);
 		return 0;
 	}
-	r = op->kind == OP_NFT ? nft_apply(op->nft, op->nft_hash, k->wg.why, sizeof(k->wg.why)) :
-				 nft_remove(k->wg.why, sizeof(k->wg.why));
+	r = op->nft ? nft_apply(op->nft, op->nft_hash, k->wg.why, sizeof(k->wg.why)) :
+		      nft_remove(k->wg.why, sizeof(k->wg.why));
 	if (r == 0)
 		remember_rules(k, op);
-	/* The number of rules, to see when somebody takes one out. */
-	k->nft_known = r == 0 && k->netfilter && nft_read(k->netfilter, hash, &k->nft_rules) == 0;
 	return r;
+}
+
+static int forward_on(struct kernel *k, const struct op *op)
+{
+	if (!k->config.firewall_report)
+		return forwarding_on(k->config.forwarding, op->forwarding, k->wg.why,
+				     sizeof(k->wg.why));
+	snprintf(
+		k->wg.why, sizeof(k->wg.why),
+		"this gateway's host does not forward%s%s, and with --firewall report it is not"
+		" switched on, as nothing would be filtered: install the rules that the log has, then"
+		" set net/ipv4/ip_forward (net/ipv6/conf/all/forwarding) to 1",
+		op->forwarding & FORWARD_4 ? " IPv4" : "",
+		op->forwarding & FORWARD_6 ? " IPv6" : "");
+	return -EPERM;
 }
 
 static void apply_one(struct applying *a, const struct op *op)
@@ -328,14 +341,11 @@ static void apply_one(struct applying *a, const struct op *op)
 	int r;
 
 	*k->wg.why = '\0';
-	if (op->kind == OP_NFT || op->kind == OP_NFT_DEL) {
+	if (op->kind == OP_NFT || op->kind == OP_NFT_LAST || op->kind == OP_NFT_DEL) {
 		r = apply_nft(k, op);
-		a->unfiltered |= r < 0;
-	} else if (op->kind == OP_FORWARD_ON && a->unfiltered) {
-		return; /* it would forward whatever comes; both are tried again */
+		a->unfiltered |= op->kind == OP_NFT && r < 0;
 	} else if (op->kind == OP_FORWARD_ON) {
-		r = forwarding_on(k->config.forwarding, op->forwarding, k->wg.why,
-				  sizeof(k->wg.why));
+		r = forward_on(k, op);
 	} else if (op->kind == OP_FORWARD_OFF) {
 		r = forwarding_off(k->config.forwarding, op->forwarding, k->wg.why,
 				   sizeof(k->wg.why));
@@ -348,6 +358,7 @@ static void apply_one(struct applying *a, const struct op *op)
 		else if (r == -ENODEV && is_removal(op->kind))
 			r = 0;
 	}
+	a->staying |= r < 0 && (op->kind == OP_LINK_DEL || op->kind == OP_FORWARD_OFF);
 	if (r < 0)
 		fail(a, op, r);
 }
@@ -366,6 +377,8 @@ int kernel_apply(struct kernel *k, const struct op *ops, size_t count,
 		kernel_watch_pause(k);
 	for (size_t i = 0, n; i < count; i += MAX(n, (size_t)1)) {
 		n = count_run(&ops[i], count - i);
+		if (op_waits(&ops[i], a.unfiltered, a.staying))
+			continue;
 		if (n)
 			apply_peers(&a, &ops[i], n);
 		else

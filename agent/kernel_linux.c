@@ -155,6 +155,7 @@ void kernel_free(struct kernel *k)
 	if (!k)
 		return;
 	kernel_watch_stop(k);
+	kernel_look_end(k);
 	nl_close(k->wg.route);
 	nl_close(k->wg.generic);
 	nl_close(k->netfilter);
@@ -232,11 +233,24 @@ static void read_nft_hash(struct kernel *k, char ret[static HASH_HEX_SIZE])
 		return;
 	}
 	read_nft(k, ret, &rules);
-	if (!k->nft_known)
-		k->nft_rules = rules;
-	k->nft_known = true;
-	if (rules != k->nft_rules)
-		memset(ret, 0, HASH_HEX_SIZE);
+}
+
+/* Whoever switched forwarding on after us wants it on when we are gone, and decides himself what is
+ * forwarded between interfaces that are not ours. */
+static void leave_forwarding(struct kernel *k)
+{
+	unsigned theirs = k->switched_on, on, ours;
+
+	k->switched_on = 0;
+	if (!theirs)
+		return;
+	forwarding_read(k->config.forwarding, &on, &ours);
+	if (!(theirs & ours))
+		return;
+	log_info("forwarding-is-theirs", "ipv4=%d ipv6=%d", !!(theirs & ours & FORWARD_4),
+		 !!(theirs & ours & FORWARD_6));
+	if (forwarding_forget(k->config.forwarding, theirs & ours) < 0)
+		log_warn("forwarding-file", "path=%s", log_quote(k->config.forwarding));
 }
 
 int kernel_read(struct kernel *k, struct host *ret)
@@ -267,6 +281,7 @@ int kernel_read(struct kernel *k, struct host *ret)
 		return r;
 	}
 	read_nft_hash(k, ret->nft_hash);
+	leave_forwarding(k);
 	forwarding_read(k->config.forwarding, &ret->forwarding, &ret->forwarding_ours);
 	host_sort(ret);
 	return 0;
@@ -386,77 +401,6 @@ int kernel_candidates(struct kernel *k, struct addr *ret, size_t max, size_t *re
 	return r;
 }
 
-struct conflict {
-	const struct prefix *prefix;
-	bool (*is_one)(const struct prefix *prefix, const struct rt_route *r);
-	const struct rt_link *links;
-	size_t link_count;
-	char *ret;
-	size_t size;
-	bool found;
-};
-
-static bool steals(const struct prefix *prefix, const struct rt_route *r)
-{
-	return r->route.prefix.len >= prefix->len;
-}
-
-static bool forbids(const struct prefix *prefix, const struct rt_route *r)
-{
-	return r->route.prefix.len == prefix->len ||
-	       (r->route.prefix.len && r->route.prefix.len < prefix->len && r->index &&
-		!r->gateway);
-}
-
-static int look_for_conflict(const struct rt_route *r, void *arg)
-{
-	struct conflict *c = arg;
-	const char *name = "no interface";
-	char prefix[PREFIX_SIZE];
-
-	if (c->found || r->protocol == ROUTE_PROTOCOL ||
-	    !prefix_overlaps(&r->route.prefix, c->prefix) || !c->is_one(c->prefix, r))
-		return 0;
-	for (size_t i = 0; i < c->link_count; i++) {
-		if (c->links[i].index != r->index)
-			continue;
-		if (c->links[i].ours)
-			return 0;
-		name = c->links[i].name;
-	}
-	c->found = true;
-	snprintf(c->ret, c->size, "%s on %s", prefix_format(&r->route.prefix, prefix), name);
-	return 0;
-}
-
-static int look_at_routes(struct kernel *k, struct conflict *c)
-{
-	struct rt_link *links = NULL;
-	int r = rt_links(k->wg.route, &links, &c->link_count);
-
-	c->links = links;
-	if (r == 0)
-		r = rt_routes_each(k->wg.route, c->prefix->addr.family, look_for_conflict, c);
-	free(links);
-	if (r < 0)
-		snprintf(k->message, sizeof(k->message), "routes: %s", strerror(-r));
-	return r < 0 ? r : c->found;
-}
-
-int kernel_conflict(struct kernel *k, const struct prefix *prefix, char *ret, size_t size)
-{
-	struct conflict c = { .prefix = prefix, .is_one = steals, .ret = ret, .size = size };
-
-	return look_at_routes(k, &c);
-}
-
-int kernel_blocked(struct kernel *k, const struct prefix *prefix, char *ret, size_t size)
-{
-	struct conflict c = { .prefix = prefix, .is_one = forbids, .ret = ret, .size = size };
-
-	return look_at_routes(k, &c);
-}
-
 void kernel_forget_stale_flows(struct kernel *k)
 {
 	int r = k->netfilter ? conntrack_flush(k->netfilter, NFT_MARK_STALE) : 0;
@@ -494,6 +438,7 @@ int kernel_picture(struct kernel *k, uint8_t ret_ours[static HASH_LEN],
 	struct buf ours = { 0 }, others = { 0 };
 	struct tables t = { 0 };
 	struct host h = { 0 };
+	unsigned on, switched;
 	uint32_t rules;
 	size_t count;
 	int r = tables_read(k, &t);
@@ -509,7 +454,8 @@ int kernel_picture(struct kernel *k, uint8_t ret_ours[static HASH_LEN],
 	for (size_t i = 0; i < h.link_count; i++)
 		describe_link(&h.links[i], &ours);
 	read_nft(k, hash, &rules);
-	buf_printf(&ours, "nft %s %u\n", hash, rules);
+	forwarding_read(NULL, &on, &switched);
+	buf_printf(&ours, "nft %s %u forwarding %u\n", hash, rules, on);
 	count = pick_candidates(k, &t, candidates, CANDIDATES_MAX);
 	for (size_t i = 0; i < count; i++)
 		buf_printf(&others, "%s\n", addr_format(&candidates[i], text));

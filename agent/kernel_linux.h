@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What the files of the Linux implementation of agent/kernel.h share; private to them:
- * kernel_linux.c opens, reads and looks around; kernel_apply.c changes; kernel_watch.c hears.
+ * kernel_linux.c opens and reads; kernel_around.c looks at others' routes; kernel_apply.c changes;
+ * kernel_watch.c hears.
  */
 #pragma once
 
@@ -21,8 +22,6 @@ struct kernel {
 	struct wg wg;
 	struct nl *netfilter; /* NULL: this kernel has none */
 
-	uint32_t nft_rules; /* that our table has when nobody meddled */
-	bool nft_known;
 	char *nft_text;		      /* last applied; NULL: none by this process */
 	char reported[HASH_HEX_SIZE]; /* --firewall report: what was logged */
 
@@ -30,7 +29,14 @@ struct kernel {
 	struct kernel_source sources[2];
 	struct loop_timer due;
 	uint8_t ours_seen[HASH_LEN], host_seen[HASH_LEN];
-	bool meddled; /* seen before kernel_apply changed the picture */
+	bool meddled;	      /* seen before kernel_apply changed the picture */
+	unsigned switched_on; /* FORWARD_: somebody else did, since the last kernel_read */
+
+	/* kernel_around.c: others' routes */
+	bool looking, looked;
+	struct rt_link *links;
+	struct rt_route *routes;
+	size_t link_count, route_count;
 
 	char message[OP_TEXT_SIZE + 256];
 };

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netconf.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
@@ -20,11 +21,33 @@
 
 #define DEBOUNCE (50 * USEC_PER_MSEC)
 
+/* All of the host's forwarding, not that of one interface. */
+static int is_forwarding(const struct nlmsghdr *h, struct kernel *k)
+{
+	static const uint16_t min_len[NETCONFA_FORWARDING + 1] = {
+		[NETCONFA_IFINDEX] = 4,
+		[NETCONFA_FORWARDING] = 4,
+	};
+	const struct nlattr *tb[NETCONFA_FORWARDING + 1];
+	const struct netconfmsg *m = nl_payload(h);
+
+	if (nl_parse(h, sizeof(*m), min_len, NETCONFA_FORWARDING, tb) < 0 ||
+	    !tb[NETCONFA_IFINDEX] || !tb[NETCONFA_FORWARDING] ||
+	    (int)nl_u32(tb[NETCONFA_IFINDEX]) != NETCONFA_IFINDEX_ALL)
+		return 0;
+	if (nl_u32(tb[NETCONFA_FORWARDING]) && m->ncm_family == AF_INET)
+		k->switched_on |= FORWARD_4;
+	if (nl_u32(tb[NETCONFA_FORWARDING]) && m->ncm_family == AF_INET6)
+		k->switched_on |= FORWARD_6;
+	/* It may have been on already: no picture shows that. */
+	k->meddled |= nl_u32(tb[NETCONFA_FORWARDING]) != 0;
+	return 1;
+}
+
 static int is_relevant_route(const struct nlmsghdr *h, void *arg)
 {
 	struct rt_route r;
 
-	(void)arg;
 	switch (h->nlmsg_type) {
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
@@ -34,6 +57,8 @@ static int is_relevant_route(const struct nlmsghdr *h, void *arg)
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
 		return rt_route_parse(h, &r) == 0 && r.protocol == ROUTE_PROTOCOL;
+	case RTM_NEWNETCONF:
+		return is_forwarding(h, arg);
 	default:
 		return 0;
 	}
@@ -49,7 +74,7 @@ static int is_relevant_nft(const struct nlmsghdr *h, void *arg)
 static bool drain(struct kernel *k, size_t i)
 {
 	return nl_events_drain(k->sources[i].events, i == 0 ? is_relevant_route : is_relevant_nft,
-			       NULL) != 0;
+			       k) != 0;
 }
 
 static void arm(struct kernel *k)
@@ -109,8 +134,15 @@ void kernel_watch_pause(struct kernel *k)
 
 void kernel_watch_resume(struct kernel *k)
 {
+	unsigned theirs = k->switched_on;
+	bool meddled = k->meddled;
 	uint8_t host[HASH_LEN];
 
+	/* What is heard now about forwarding was us. */
+	if (k->loop && k->sources[0].events && drain(k, 0))
+		arm(k);
+	k->switched_on = theirs;
+	k->meddled = meddled;
 	/* The host's own addresses are not what we change: a change of theirs is still to be seen. */
 	if (k->loop && kernel_picture(k, k->ours_seen, host) < 0)
 		memset(k->ours_seen, 0, HASH_LEN);
@@ -131,8 +163,10 @@ static int listen_to(struct kernel *k, size_t i, int protocol, const unsigned *g
 
 int kernel_watch_start(struct kernel *k)
 {
-	static const unsigned route[] = { RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-					  RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE };
+	static const unsigned route[] = { RTNLGRP_LINK,	       RTNLGRP_IPV4_IFADDR,
+					  RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
+					  RTNLGRP_IPV6_ROUTE,  RTNLGRP_IPV4_NETCONF,
+					  RTNLGRP_IPV6_NETCONF };
 	static const unsigned nft[] = { NFNLGRP_NFTABLES };
 	int r = listen_to(k, 0, NETLINK_ROUTE, route, ARRAY_SIZE(route));
 

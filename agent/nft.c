@@ -19,11 +19,11 @@
 
 #include "agent/process.h"
 
-#define MARK "h_" /* and the hash */
+#define MARK "h_" /* and the hash, "_" and the number of rules with that of the mark itself */
 
 struct found {
 	char hash[HASH_HEX_SIZE];
-	uint32_t rules;
+	uint32_t rules, marked;
 };
 
 /* The chains being written. */
@@ -98,55 +98,107 @@ static void add_rules(struct buf *chain, const struct wg_link *l, const char *be
 	}
 }
 
-/* wr-... of letters, digits and dashes: safe between quotes. */
-static void rules_of(const struct wg_link *l, struct chains *c)
+/* All interfaces. wr-... of letters, digits and dashes: safe between quotes. */
+static void add_names(struct buf *b, const struct host *h)
 {
+	for (size_t i = 0; i < h->link_count; i++)
+		buf_printf(b, "%s\"%s\"",
+			   i		     ? ", " :
+			   h->link_count > 1 ? "{ " :
+					       "",
+			   h->links[i].name);
+	if (h->link_count > 1)
+		buf_str(b, " }");
+}
+
+/* Is anything translated on its way into or out of it? Else nothing there asks for conntrack, and
+ * where nobody else does the kernel goes without. */
+static bool is_translated(const struct host *h, const struct wg_link *l)
+{
+	return h->forwards || l->published_count || l->route_count;
+}
+
+static void input_of(const struct host *h, const struct wg_link *l, struct buf *chain)
+{
+	add_rules(chain, l, "iifname", "", "daddr", OWN | PUBLISHED, "accept");
+	if (is_translated(h, l))
+		buf_printf(chain, "\t\tiifname \"%s\" ct direction reply accept\n", l->name);
+	add_rules(chain, l, "iifname", "ct original ", "daddr", PUBLISHED, "accept");
+	buf_printf(chain, "\t\tiifname \"%s\" counter drop\n", l->name);
+}
+
+static void forward_of(const struct host *h, const struct wg_link *l, struct buf *chain)
+{
+	if (h->forwards)
+		add_rules(chain, l, "iifname", "ct original ", "daddr", PUBLISHED, "accept");
+	buf_printf(chain, "\t\tiifname \"%s\" counter drop\n", l->name);
+	if (!h->forwards)
+		buf_printf(chain, "\t\toifname \"%s\" counter drop\n", l->name);
+}
+
+/* What is the same for all links. `names`: of them all. */
+static void begin(const struct host *h, const char *names, struct chains *c)
+{
+	static const struct {
+		unsigned family;
+		const char *name;
+	} families[] = { { FORWARD_4, "ipv4" }, { FORWARD_6, "ipv6" } };
+
+	buf_printf(&c->input, "\t\tiifname != %s accept\n", names);
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
+		if (h->isolated & families[i].family)
+			buf_printf(&c->forward,
+				   "\t\tiifname != %s oifname != %s meta nfproto %s counter drop\n",
+				   names, names, families[i].name);
+	buf_printf(&c->forward, "\t\tiifname != %s oifname != %s accept\n", names, names);
+	if (!h->forwards)
+		return;
 	for (int in = 0; in < 2; in++)
 		buf_printf(&c->clamp,
-			   "\t\t%cifname \"%s\" tcp flags syn tcp option maxseg size set rt mtu\n",
-			   in ? 'i' : 'o', l->name);
-
-	add_rules(&c->input, l, "iifname", "", "daddr", OWN | PUBLISHED, "accept");
-	buf_printf(&c->input, "\t\tiifname \"%s\" ct direction reply accept\n", l->name);
-	add_rules(&c->input, l, "iifname", "ct original ", "daddr", PUBLISHED, "accept");
-	buf_printf(&c->input, "\t\tiifname \"%s\" counter drop\n", l->name);
-
+			   "\t\t%cifname %s tcp flags syn tcp option maxseg size set rt mtu\n",
+			   in ? 'i' : 'o', names);
 	buf_printf(&c->forward,
-		   "\t\toifname \"%s\" ct direction original ct status & (confirmed | snat) == "
+		   "\t\toifname %s ct direction original ct status & (confirmed | snat) == "
 		   "confirmed ct mark set ct mark or 0x%x counter drop\n",
-		   l->name, NFT_MARK_STALE);
-	for (int in = 0; in < 2; in++)
-		buf_printf(&c->forward, "\t\t%cifname \"%s\" ct mark set ct mark or 0x%x\n",
-			   in ? 'i' : 'o', l->name, NFT_MARK_FLOW);
+		   names, NFT_MARK_STALE);
+	buf_printf(&c->forward, "\t\tct mark set ct mark or 0x%x\n", NFT_MARK_FLOW);
 	buf_printf(&c->forward,
-		   "\t\tiifname \"%s\" ct direction reply ct state established,related accept\n",
-		   l->name);
-	add_rules(&c->forward, l, "iifname", "ct original ", "daddr", PUBLISHED, "accept");
-	buf_printf(&c->forward, "\t\tiifname \"%s\" counter drop\n", l->name);
-
-	add_rules(&c->post, l, "oifname", "", "saddr !=", OWN, "masquerade");
-	add_rules(&c->post, l, "iifname", "ct original ", "daddr", MASQUERADED, "masquerade");
+		   "\t\tiifname %s ct direction reply ct state established,related accept\n",
+		   names);
 }
 
 static void add_chain(struct buf *out, const char *name, const char *hook, struct buf *rules)
 {
-	buf_printf(out,
-		   "\tchain %s {\n"
-		   "\t\ttype %s; policy accept;\n"
-		   "%s\t}\n",
-		   name, hook, buf_cstr(rules));
+	if (rules->len)
+		buf_printf(out,
+			   "\tchain %s {\n"
+			   "\t\ttype %s; policy accept;\n"
+			   "%s\t}\n",
+			   name, hook, buf_cstr(rules));
 	buf_done(rules);
 }
 
 char *nft_rules(const struct host *h)
 {
 	struct chains c = { 0 };
-	struct buf out = { 0 };
+	struct buf out = { 0 }, names = { 0 };
 
 	if (!h->link_count)
 		return NULL;
-	for (size_t i = 0; i < h->link_count; i++)
-		rules_of(&h->links[i], &c);
+	add_names(&names, h);
+	begin(h, buf_cstr(&names), &c);
+	for (size_t i = 0; i < h->link_count; i++) {
+		const struct wg_link *l = &h->links[i];
+
+		input_of(h, l, &c.input);
+		forward_of(h, l, &c.forward);
+		if (is_translated(h, l)) {
+			add_rules(&c.post, l, "oifname", "", "saddr !=", OWN, "masquerade");
+			add_rules(&c.post, l, "iifname", "ct original ", "daddr", MASQUERADED,
+				  "masquerade");
+		}
+	}
+	buf_done(&names);
 	buf_str(&out, "table inet " NFT_TABLE " {\n");
 	add_chain(&out, "clamp", "filter hook forward priority mangle", &c.clamp);
 	add_chain(&out, "input", "filter hook input priority filter", &c.input);
@@ -177,17 +229,21 @@ bool nft_loses(const char *before, const char *now)
 
 void nft_script(const char *text, const char *hash, struct buf *out)
 {
+	unsigned rules = 1;
+
+	for (const char *s = text; s && *s; s = strchr(s, '\n'), s = s ? s + 1 : NULL)
+		rules += strncmp(s, "\t\t", 2) == 0 && strncmp(s, "\t\ttype ", 7) != 0;
 	/* "add" so that "delete" finds one. The mark has a rule, so that flushing the table shows. */
 	buf_printf(out,
 		   "add table inet " NFT_TABLE "\n"
 		   "delete table inet " NFT_TABLE "\n"
 		   "table inet " NFT_TABLE " {\n"
-		   "\tchain " MARK "%s {\n"
+		   "\tchain " MARK "%s_%u {\n"
 		   "\t\treturn\n"
 		   "\t}\n"
 		   "}\n"
 		   "%s\n",
-		   hash, text);
+		   hash, rules, text);
 }
 
 static int run(const char *script, size_t len, char *why, size_t size)
@@ -232,6 +288,23 @@ static bool is_string(const struct nlattr *a, const char *s)
 	return a && nl_len(a) == strlen(s) + 1 && memcmp(nl_data(a), s, nl_len(a)) == 0;
 }
 
+static void read_mark(const char *name, size_t len, struct found *f)
+{
+	const size_t at = strlen(MARK) + HASH_HEX_SIZE - 1;
+	uint32_t rules = 0;
+
+	if (len < at + 3 || len > at + 10 || name[len - 1] || name[at] != '_' ||
+	    memcmp(name, MARK, strlen(MARK)) != 0)
+		return;
+	for (const char *s = name + at + 1; *s; s++) {
+		if (*s < '0' || *s > '9')
+			return;
+		rules = 10 * rules + (uint32_t)(*s - '0');
+	}
+	memcpy(f->hash, name + strlen(MARK), HASH_HEX_SIZE - 1);
+	f->marked = rules;
+}
+
 static int each_chain(const struct nlmsghdr *h, void *arg)
 {
 	static const uint16_t min_len[NFTA_CHAIN_USE + 1] = { [NFTA_CHAIN_USE] = 4 };
@@ -251,9 +324,8 @@ static int each_chain(const struct nlmsghdr *h, void *arg)
 	name = nl_data(tb[NFTA_CHAIN_NAME]);
 	use = tb[NFTA_CHAIN_USE] ? ntohl(nl_u32(tb[NFTA_CHAIN_USE])) : 0;
 	f->rules += use;
-	if (use && nl_len(tb[NFTA_CHAIN_NAME]) == strlen(MARK) + HASH_HEX_SIZE &&
-	    memcmp(name, MARK, strlen(MARK)) == 0 && !name[nl_len(tb[NFTA_CHAIN_NAME]) - 1])
-		memcpy(f->hash, name + strlen(MARK), HASH_HEX_SIZE);
+	if (use)
+		read_mark(name, nl_len(tb[NFTA_CHAIN_NAME]), f);
 	return 0;
 }
 
@@ -272,6 +344,8 @@ int nft_read(struct nl *n, char ret_hash[static HASH_HEX_SIZE], uint32_t *ret_ru
 	nl_msg_begin(&m, (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETCHAIN, NLM_F_REQUEST | NLM_F_DUMP,
 		     &g, sizeof(g));
 	r = nl_dump(n, &m, each_chain, restart, &f);
+	if (f.rules != f.marked)
+		memset(f.hash, 0, sizeof(f.hash));
 	memcpy(ret_hash, f.hash, HASH_HEX_SIZE);
 	*ret_rules = f.rules;
 	return r;

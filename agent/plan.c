@@ -18,6 +18,7 @@ typedef void (*merge_each)(struct plan *p, const char *link, const void *desired
 			   const void *actual);
 
 static const char *const kind_names[] = {
+	[OP_NFT] = "nft",
 	[OP_LINK_ADD] = "link-add",
 	[OP_LINK_DEVICE] = "link-device",
 	[OP_LINK_MTU] = "link-mtu",
@@ -26,14 +27,14 @@ static const char *const kind_names[] = {
 	[OP_PEER_PUT] = "peer-put",
 	[OP_ALLOWED_SET] = "allowed-set",
 	[OP_ROUTE_ADD] = "route-add",
-	[OP_NFT] = "nft",
 	[OP_FORWARD_ON] = "forward-on",
 	[OP_ROUTE_DEL] = "route-del",
 	[OP_PEER_DEL] = "peer-del",
 	[OP_ADDRESS_DEL] = "address-del",
 	[OP_FORWARD_OFF] = "forward-off",
-	[OP_NFT_DEL] = "nft-del",
 	[OP_LINK_DEL] = "link-del",
+	[OP_NFT_LAST] = "nft-last",
+	[OP_NFT_DEL] = "nft-del",
 };
 
 /* An AllowedIP that this plan gives to a peer of `link`. */
@@ -215,17 +216,28 @@ static void each_link(struct plan *p, const char *unused, const void *desired, c
 	plan_routes(p, d->name, d->routes, d->route_count, a->routes, a->route_count);
 }
 
+static void put_rules(struct plan *p, enum op_kind kind, const char *text, const char *hash)
+{
+	struct op *op = add(p, kind, NULL);
+
+	op->nft = text;
+	op->nft_hash = hash;
+}
+
 void plan_nft(struct plan *p, const struct host *desired, const struct host *actual)
 {
-	struct op *op;
+	const char *text = desired->nft_first ? desired->nft_first : desired->nft;
+	const char *hash = desired->nft_first ? desired->nft_first_hash : desired->nft_hash;
 
-	if (!desired->nft && *actual->nft_hash) {
-		add(p, OP_NFT_DEL, NULL);
-	} else if (desired->nft && strcmp(desired->nft_hash, actual->nft_hash) != 0) {
-		op = add(p, OP_NFT, NULL);
-		op->nft = desired->nft;
-		op->nft_hash = desired->nft_hash;
+	if (!desired->nft) {
+		if (*actual->nft_hash)
+			add(p, OP_NFT_DEL, NULL);
+		return;
 	}
+	if (strcmp(hash, actual->nft_hash) != 0)
+		put_rules(p, OP_NFT, text, hash);
+	if (desired->nft_first)
+		put_rules(p, OP_NFT_LAST, desired->nft, desired->nft_hash);
 }
 
 void plan_forwarding(struct plan *p, const struct host *desired, const struct host *actual)
@@ -323,6 +335,26 @@ void plan_done(struct plan *p)
 	memset(p, 0, sizeof(*p));
 }
 
+bool op_waits(const struct op *op, bool unfiltered, bool staying)
+{
+	switch (op->kind) {
+	case OP_LINK_ADD:
+	case OP_LINK_DEVICE:
+	case OP_LINK_MTU:
+	case OP_ADDRESS_ADD:
+	case OP_LINK_UP:
+	case OP_PEER_PUT:
+	case OP_ROUTE_ADD:
+	case OP_FORWARD_ON:
+		return unfiltered;
+	case OP_NFT_LAST:
+	case OP_NFT_DEL:
+		return staying;
+	default:
+		return false;
+	}
+}
+
 /* Appends at `*at`; what does not fit is cut. */
 static void PRINTF(4, 5) say(char *ret, size_t size, size_t *at, const char *fmt, ...)
 {
@@ -387,6 +419,7 @@ void op_format(const struct op *op, char *ret, size_t size)
 			say(ret, size, &at, " source=%s", addr_format(&op->route.source, source));
 		break;
 	case OP_NFT:
+	case OP_NFT_LAST:
 		say(ret, size, &at, " %.16s", op->nft_hash);
 		break;
 	case OP_FORWARD_ON:
@@ -396,8 +429,8 @@ void op_format(const struct op *op, char *ret, size_t size)
 		break;
 	case OP_LINK_ADD:
 	case OP_LINK_UP:
-	case OP_NFT_DEL:
 	case OP_LINK_DEL:
+	case OP_NFT_DEL:
 		break;
 	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * plan(desired, actual) -> ops. Pure. Additions and moves go before removals, an AllowedIP is moved
+ * plan(desired, actual) -> ops. Pure. The rules go first and those of what goes last, so that nothing
+ * of ours is there without them. Additions and moves go before removals, an AllowedIP is moved
  * by giving it to its new owner, a peer's endpoint is written only when the peer is made or when
  * `endpoint_wanted` says so (and it is another one). Objects that are not ours (another protocol
  * number, interfaces that we did not make) are in neither of the two and never appear in an op.
@@ -16,6 +17,7 @@
 #include "lib/mem.h"
 
 enum op_kind {
+	OP_NFT,		/* replace our table by this text, before anything can be sent past it */
 	OP_LINK_ADD,	/* make the interface (down) */
 	OP_LINK_DEVICE, /* private key and listen port */
 	OP_LINK_MTU,
@@ -24,14 +26,14 @@ enum op_kind {
 	OP_PEER_PUT, /* make or change: keepalive, endpoint if `with_endpoint`, and AllowedIPs to add */
 	OP_ALLOWED_SET, /* take all AllowedIPs but exactly these away from a peer */
 	OP_ROUTE_ADD,	/* or change its source, or move it from another link of ours */
-	OP_NFT,		/* replace our table by this text */
 	OP_FORWARD_ON,	/* let the host forward */
 	OP_ROUTE_DEL,
 	OP_PEER_DEL,
 	OP_ADDRESS_DEL,
 	OP_FORWARD_OFF, /* as it was before we switched it on */
+	OP_LINK_DEL,	/* with all that hangs on it */
+	OP_NFT_LAST,	/* the rules without those of what is gone by now */
 	OP_NFT_DEL,
-	OP_LINK_DEL, /* with all that hangs on it */
 };
 
 struct op {
@@ -79,6 +81,10 @@ void plan_routes(struct plan *p, const char *link, const struct route *desired,
 void plan_order(struct plan *p);
 /* Frees; it is empty and usable again. */
 void plan_done(struct plan *p);
+
+/* Is `op` left for the next pass? `unfiltered`: OP_NFT failed, and whatever comes would be let in or
+ * forwarded. `staying`: something that was to go did not, and its rules stay. */
+bool op_waits(const struct op *op, bool unfiltered, bool staying);
 
 /* One line for the log and for `warren diff`: `peer-put wr-dc1 KEY allowed=10.9.0.2/32 ...`. Cut at
  * `size`; secrets are not in it. */

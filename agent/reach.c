@@ -36,9 +36,10 @@ struct attempt {
 	struct endpoints_try try;
 	struct candidate candidates[PEER_ENDPOINTS_MAX];
 	size_t count;
-	bool named; /* some are names */
-	bool moved; /* its endpoints changed: look whether the kernel's is one of the old ones */
-	uint64_t looked_up;
+	bool named;    /* some are names */
+	bool moved;    /* its endpoints changed: look whether the kernel's is one of the old ones */
+	bool left_out; /* private ones that no way leads to from here */
+	uint64_t looked_up, built;
 };
 
 struct heard {
@@ -93,23 +94,77 @@ static bool is_carried(const struct reach *r, const struct endpoint *e)
 	return false;
 }
 
-/* The list of what is known now, in the order of the announcement. */
+static enum kernel_way way_to(struct attempt *a, const struct endpoint *e)
+{
+	enum kernel_way way = WAY_KNOWN;
+
+	if (addr_is_private(&e->addr))
+		way = kernel_way_to(a->reach->c.kernel, &e->addr);
+	a->left_out |= way == WAY_NONE;
+	return way;
+}
+
+/* The list of what is known now, in the order of the announcement, but for private addresses: those that
+ * only the default route leads to come last, or not at all where that begins in the internet. */
 static void rebuild(struct attempt *a)
 {
-	struct endpoint list[ENDPOINTS_TRIED_MAX], none = { 0 };
+	struct endpoint list[ENDPOINTS_TRIED_MAX], last[ENDPOINTS_TRIED_MAX], none = { 0 };
 	struct reach *r = a->reach;
 	const struct heard *h = map_get(r->heard, a->id);
-	size_t n = 0;
+	size_t n = 0, late = 0;
 
+	a->left_out = false;
+	a->built = loop_now(r->c.loop);
 	for (size_t i = 0; i < a->count; i++)
-		for (size_t k = 0; k < a->candidates[i].count && n < ENDPOINTS_TRIED_MAX; k++)
-			if (endpoint_is_usable(&a->candidates[i].found[k], r->own, r->own_count,
-					       r->ranges, r->range_count) &&
-			    !is_carried(r, &a->candidates[i].found[k]))
-				list[n++] = a->candidates[i].found[k];
-	if (h && is_carried(r, &h->endpoint))
+		for (size_t k = 0; k < a->candidates[i].count; k++) {
+			const struct endpoint *e = &a->candidates[i].found[k];
+			enum kernel_way way;
+
+			if (n + late == ENDPOINTS_TRIED_MAX ||
+			    !endpoint_is_usable(e, r->own, r->own_count, r->ranges,
+						r->range_count) ||
+			    is_carried(r, e))
+				continue;
+			way = way_to(a, e);
+			if (way == WAY_KNOWN)
+				list[n++] = *e;
+			else if (way == WAY_UNSURE)
+				last[late++] = *e;
+		}
+	memcpy(list + n, last, late * sizeof(*last));
+	if (h && (is_carried(r, &h->endpoint) || way_to(a, &h->endpoint) == WAY_NONE))
 		h = NULL;
-	endpoints_try_set(&a->try, h ? &h->endpoint : &none, list, n, r->has4, r->has6);
+	endpoints_try_set(&a->try, h ? &h->endpoint : &none, list, n + late, n, r->has4, r->has6);
+}
+
+/* Rebuilt; true: it is another list. Else the trying goes on where it was. */
+static bool rebuild_differs(struct attempt *a)
+{
+	struct endpoints_try before = a->try;
+
+	rebuild(a);
+	if (a->try.count != before.count ||
+	    memcmp(a->try.list, before.list, sizeof(before.list)) != 0)
+		return true;
+	a->try = before;
+	return false;
+}
+
+/* Something else is in the way, or no more. */
+static void look_again(struct reach *r)
+{
+	for (struct map_entry *m = map_next(r->attempts, NULL); m; m = map_next(r->attempts, m)) {
+		struct attempt *a = map_entry_value(m);
+		struct peer_entry *e = peers_get(r->c.peers, a->id);
+
+		if (!rebuild_differs(a) || !e)
+			continue;
+		e->endpoint = a->try.list[0];
+		if (!a->try.count)
+			continue;
+		endpoints_try_again(&a->try, loop_now(r->c.loop));
+		arm(r, a->try.due);
+	}
 }
 
 static void looked_up(void *owner, const struct endpoint *e, size_t count, const char *error)
@@ -237,6 +292,23 @@ static void retry(struct reach *r, struct attempt *a, struct peer_entry *e)
 	wg_peer_done(&wanted);
 }
 
+static void note_heard(struct reach *r, const char *id, const struct wg_peer *p)
+{
+	struct heard *h = map_get(r->heard, id);
+
+	if (!p->endpoint.addr.family)
+		return;
+	if (!h) {
+		h = xcalloc(1, sizeof(*h));
+		map_put(r->heard, id, h);
+	}
+	h->last_handshake = p->last_handshake;
+	if (endpoint_cmp(&h->endpoint, &p->endpoint) == 0)
+		return;
+	h->endpoint = p->endpoint;
+	h->stored = false;
+}
+
 /* True: the attempt has ended. */
 static bool attempt_turn(struct reach *r, struct attempt *a, const struct wg_link *actual)
 {
@@ -246,6 +318,9 @@ static bool attempt_turn(struct reach *r, struct attempt *a, const struct wg_lin
 	bool moved = a->moved;
 
 	a->moved = false;
+	/* A route may be there by now. */
+	if (a->left_out && now - a->built > LOOKUP_AGAIN && rebuild_differs(a) && a->try.count)
+		endpoints_try_again(&a->try, now);
 	if (!p || peers_by_key(r->c.peers, e->key) != e)
 		return true;
 	if (endpoints_try_next(&a->try, now, clock_wall(), p->last_handshake, p->rx_bytes,
@@ -255,9 +330,29 @@ static bool attempt_turn(struct reach *r, struct attempt *a, const struct wg_lin
 	}
 	if (a->try.due != CLOCK_NEVER)
 		return false;
+	note_heard(r, a->id, p);
 	if (moved)
 		follow_move(r, a, e, p);
 	return true;
+}
+
+static void store(struct reach *r)
+{
+	bool begun = false;
+
+	for (struct map_entry *m = map_next(r->heard, NULL); m; m = map_next(r->heard, m)) {
+		struct heard *h = map_entry_value(m);
+
+		if (h->stored)
+			continue;
+		if (!begun)
+			state_begin(r->c.state);
+		begun = true;
+		state_learned_put(r->c.state, r->c.network, map_entry_key(m), &h->endpoint);
+		h->stored = true;
+	}
+	if (begun)
+		state_commit(r->c.state);
 }
 
 static void fired(struct loop_timer *t)
@@ -283,6 +378,7 @@ static void fired(struct loop_timer *t)
 		due = MIN(due, a->try.due);
 	}
 	wg_link_done(&actual);
+	store(r);
 	arm(r, due);
 }
 
@@ -331,6 +427,7 @@ void reach_set_own(struct reach *r, const struct addr *own, size_t own_count,
 		r->has4 |= own[i].family == AF_INET;
 		r->has6 |= own[i].family == AF_INET6;
 	}
+	look_again(r);
 }
 
 void reach_set_carried(struct reach *r, const struct prefix *ranges, size_t count)
@@ -338,25 +435,7 @@ void reach_set_carried(struct reach *r, const struct prefix *ranges, size_t coun
 	free(r->carried);
 	r->carried = count ? xmemdup(ranges, count * sizeof(*ranges)) : NULL;
 	r->carried_count = count;
-	for (struct map_entry *m = map_next(r->attempts, NULL); m; m = map_next(r->attempts, m)) {
-		struct attempt *a = map_entry_value(m);
-		struct endpoints_try before = a->try;
-		struct peer_entry *e = peers_get(r->c.peers, a->id);
-
-		rebuild(a);
-		if (a->try.count == before.count &&
-		    memcmp(a->try.list, before.list, sizeof(before.list)) == 0) {
-			a->try = before;
-			continue;
-		}
-		if (!e)
-			continue;
-		e->endpoint = a->try.list[0];
-		if (!a->try.count)
-			continue;
-		endpoints_try_again(&a->try, loop_now(r->c.loop));
-		arm(r, a->try.due);
-	}
+	look_again(r);
 }
 
 void reach_update(struct reach *r, struct peer_entry *e)
@@ -393,23 +472,6 @@ void reach_made(struct reach *r, struct peer_entry *e)
 	arm(r, a->try.due);
 }
 
-static void note_heard(struct reach *r, const char *id, const struct wg_peer *p)
-{
-	struct heard *h = map_get(r->heard, id);
-
-	if (!p->endpoint.addr.family)
-		return;
-	if (!h) {
-		h = xcalloc(1, sizeof(*h));
-		map_put(r->heard, id, h);
-	}
-	h->last_handshake = p->last_handshake;
-	if (endpoint_cmp(&h->endpoint, &p->endpoint) == 0)
-		return;
-	h->endpoint = p->endpoint;
-	h->stored = false;
-}
-
 void reach_observe(struct reach *r, const struct wg_link *actual)
 {
 	int64_t wall = clock_wall();
@@ -434,21 +496,7 @@ void reach_observe(struct reach *r, const struct wg_link *actual)
 
 void reach_store(struct reach *r)
 {
-	bool begun = false;
-
-	for (struct map_entry *m = map_next(r->heard, NULL); m; m = map_next(r->heard, m)) {
-		struct heard *h = map_entry_value(m);
-
-		if (h->stored)
-			continue;
-		if (!begun)
-			state_begin(r->c.state);
-		begun = true;
-		state_learned_put(r->c.state, r->c.network, map_entry_key(m), &h->endpoint);
-		h->stored = true;
-	}
-	if (begun)
-		state_commit(r->c.state);
+	store(r);
 }
 
 int64_t reach_last_handshake(const struct reach *r, const char *id, int64_t actual)

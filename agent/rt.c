@@ -424,6 +424,28 @@ int rt_routes(struct nl *n, struct rt_route **ret, size_t *ret_count)
 	return 0;
 }
 
+static int one_route(const struct nlmsghdr *h, void *arg)
+{
+	return h->nlmsg_type == RTM_NEWROUTE ? rt_route_parse(h, arg) : 0;
+}
+
+int rt_route_to(struct nl *n, const struct addr *to, bool chosen, struct rt_route *ret)
+{
+	struct rtmsg i = {
+		.rtm_family = to->family,
+		.rtm_dst_len = (uint8_t)addr_bits(to),
+		.rtm_flags = chosen ? 0 : RTM_F_FIB_MATCH,
+	};
+	struct nl_msg m;
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	nl_msg_begin(&m, RTM_GETROUTE, NLM_F_REQUEST, &i, sizeof(i));
+	nl_put(&m, RTA_DST, to->bytes, addr_bits(to) / 8);
+	r = nl_dump(n, &m, one_route, NULL, ret);
+	return r < 0 ? r : ret->route.prefix.addr.family ? 0 : -ENETUNREACH;
+}
+
 static int route(struct nl *n, uint16_t type, uint16_t flags, int index, const struct route *r)
 {
 	struct rtmsg i = {

@@ -62,6 +62,10 @@ int rt_routes(struct nl *n, struct rt_route **ret, size_t *ret_count) MUST_CHECK
  * returned. One route may be told twice (when the table changed meanwhile). */
 int rt_routes_each(struct nl *n, uint8_t family, int (*each)(const struct rt_route *r, void *arg),
 		   void *arg) MUST_CHECK;
+/* The route that a packet to `to` takes, by whatever table; its source where it names one. `chosen`:
+ * instead with `to` itself as its prefix and with the source that the kernel chooses. -ENETUNREACH,
+ * -EHOSTUNREACH, -EACCES, -EINVAL as for a packet. */
+int rt_route_to(struct nl *n, const struct addr *to, bool chosen, struct rt_route *ret) MUST_CHECK;
 /* Protocol 190, metric 1024, in main. One of ours with this prefix is replaced, wherever it points;
  * one of somebody else with the same metric is left alone: -EEXIST. */
 int rt_route_add(struct nl *n, int index, const struct route *r) MUST_CHECK;

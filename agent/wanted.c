@@ -91,8 +91,43 @@ void wanted_link(const struct wanted_network *n, struct host *h)
 	}
 }
 
-void wanted_finish(struct host *h)
+static void borrow_link(struct host *h, const struct wg_link *l)
 {
+	struct wg_link *copy = host_add_link(h, l->name);
+
+	copy->addresses = l->addresses;
+	copy->address_count = l->address_count;
+	copy->routes = l->routes;
+	copy->route_count = l->route_count;
+	copy->published = l->published;
+	copy->published_count = l->published_count;
+}
+
+/* The rules that hold until the links of `actual` that are not wanted are gone, and forwarding is `off`
+ * that is to be. NULL: they are the same as those wanted. */
+static char *first_rules(const struct host *h, const struct host *actual, unsigned off)
+{
+	struct host all = { .forwards = h->forwards | off, .isolated = h->isolated | off };
+	char *text;
+
+	for (size_t i = 0; i < h->link_count; i++)
+		borrow_link(&all, &h->links[i]);
+	for (size_t i = 0; i < actual->link_count; i++)
+		if (!host_link(h, actual->links[i].name))
+			borrow_link(&all, &actual->links[i]);
+	host_sort(&all);
+	text = nft_rules(&all);
+	free(all.links);
+	if (text && h->nft && strcmp(text, h->nft) != 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+void wanted_finish(struct host *h, const struct host *actual)
+{
+	unsigned off;
+
 	for (size_t i = 0; i < h->link_count; i++)
 		for (size_t k = 0; k < h->links[i].published_count; k++)
 			h->forwarding |= h->links[i].published[k].range.addr.family == AF_INET ?
@@ -100,8 +135,13 @@ void wanted_finish(struct host *h)
 						 FORWARD_6;
 	/* The text does not depend on the order in which things came. */
 	host_sort(h);
+	off = actual->forwarding & actual->forwarding_ours & ~h->forwarding;
+	h->forwards = h->forwarding | (actual->forwarding & ~off);
+	h->isolated = h->forwarding & (actual->forwarding_ours | ~actual->forwarding);
 	free(h->nft);
+	free(h->nft_first);
 	h->nft = nft_rules(h);
+	h->nft_first = first_rules(h, actual, off);
 	host_sort(h);
 }
 

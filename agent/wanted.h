@@ -30,8 +30,9 @@ bool wanted_peer(const struct wanted_network *n, const uint8_t key[static KEY_LE
 struct wg_link *wanted_bare_link(const struct wanted_network *n, struct host *h);
 /* Adds the network's link with all of its peers. */
 void wanted_link(const struct wanted_network *n, struct host *h);
-/* What follows from all links together: the nft text, whether the host has to forward. Sorts. */
-void wanted_finish(struct host *h);
+/* What follows from all links together and from what `actual` has of links and forwarding: whether the
+ * host has to forward, the nft texts. Sorts. */
+void wanted_finish(struct host *h, const struct host *actual);
 /* For a time what the kernel has and we do not know stays: copies those peers of `actual` into
  * `desired`, but for AllowedIPs that somebody known has. Both sorted; `desired` is sorted again. */
 void wanted_keep_peers(struct wg_link *desired, const struct wg_link *actual);

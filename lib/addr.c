@@ -286,6 +286,16 @@ bool addr_is_link_local(const struct addr *a)
 	return a->family == AF_INET6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
 }
 
+bool addr_is_private(const struct addr *a)
+{
+	const uint8_t *b = a->bytes;
+
+	if (a->family == AF_INET)
+		return b[0] == 10 || (b[0] == 172 && (b[1] & 0xf0) == 16) ||
+		       (b[0] == 192 && b[1] == 168) || (b[0] == 100 && (b[1] & 0xc0) == 64);
+	return a->family == AF_INET6 && (b[0] & 0xfe) == 0xfc;
+}
+
 bool addr_is_multicast(const struct addr *a)
 {
 	if (a->family == AF_INET)

@@ -66,6 +66,8 @@ uint64_t prefix_count(const struct prefix *p);
 
 bool addr_is_loopback(const struct addr *a);
 bool addr_is_link_local(const struct addr *a);
+/* Of many networks at once: RFC 1918, RFC 6598 (shared address space), RFC 4193 (unique local). */
+bool addr_is_private(const struct addr *a);
 bool addr_is_multicast(const struct addr *a);
 bool addr_is_unspecified(const struct addr *a);
 

@@ -12,7 +12,7 @@
 #include "lib/mem.h"
 
 #define CANDIDATES 16
-#define KINDS (OP_LINK_DEL + 1)
+#define KINDS (OP_NFT_DEL + 1)
 
 struct kernel {
 	struct kernel_config config;
@@ -20,7 +20,10 @@ struct kernel {
 	struct addr candidates[CANDIDATES];
 	size_t candidate_count;
 	const char *conflict, *blocked;
-	unsigned long forgotten;
+	unsigned long forgotten, looked;
+	bool looking, fresh;
+	bool way_set;
+	enum kernel_way way;
 	struct {
 		int error;
 		unsigned times;
@@ -150,7 +153,7 @@ static int apply_link_add(struct host *h, const struct op *op)
 static void apply_nft(struct host *h, const struct op *op)
 {
 	memset(h->nft_hash, 0, sizeof(h->nft_hash));
-	if (op->kind == OP_NFT)
+	if (op->kind != OP_NFT_DEL)
 		memcpy(h->nft_hash, op->nft_hash, HASH_HEX_SIZE);
 }
 
@@ -206,7 +209,7 @@ static int apply_one(struct kernel *k, const struct op *op)
 		k->fail[op->kind].times--;
 		return k->fail[op->kind].error;
 	}
-	if (op->kind == OP_NFT || op->kind == OP_NFT_DEL) {
+	if (op->kind == OP_NFT || op->kind == OP_NFT_LAST || op->kind == OP_NFT_DEL) {
 		apply_nft(&k->host, op);
 		return 0;
 	}
@@ -317,12 +320,18 @@ int kernel_apply(struct kernel *k, const struct op *ops, size_t count,
 		 void (*failed)(void *owner, const struct op *op, int error, const char *why),
 		 void *owner)
 {
+	bool unfiltered = false, staying = false;
 	int first = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		int r = apply_one(k, &ops[i]);
+		int r;
 
+		if (op_waits(&ops[i], unfiltered, staying))
+			continue;
+		r = apply_one(k, &ops[i]);
 		if (r < 0) {
+			unfiltered |= ops[i].kind == OP_NFT;
+			staying |= ops[i].kind == OP_LINK_DEL || ops[i].kind == OP_FORWARD_OFF;
 			snprintf(k->message, sizeof(k->message), "the fake kernel says %s",
 				 strerror(-r));
 			if (failed)
@@ -358,9 +367,33 @@ int kernel_candidates(struct kernel *k, struct addr *ret, size_t max, size_t *re
 	return 0;
 }
 
+enum kernel_way kernel_way_to(struct kernel *k, const struct addr *a)
+{
+	(void)a;
+	return k->way_set ? k->way : WAY_KNOWN;
+}
+
+void kernel_look_begin(struct kernel *k)
+{
+	k->looking = true;
+	k->fresh = false;
+}
+
+void kernel_look_end(struct kernel *k)
+{
+	k->looking = k->fresh = false;
+}
+
+static void look(struct kernel *k)
+{
+	k->looked += !k->fresh;
+	k->fresh = k->looking;
+}
+
 int kernel_conflict(struct kernel *k, const struct prefix *prefix, char *ret, size_t size)
 {
 	(void)prefix;
+	look(k);
 	if (!k->conflict)
 		return 0;
 	snprintf(ret, size, "%s", k->conflict);
@@ -371,6 +404,7 @@ int kernel_blocked(struct kernel *k, const struct prefix *prefix, char *ret, siz
 {
 	char text[PREFIX_SIZE];
 
+	look(k);
 	if (!k->blocked || strcmp(prefix_format(prefix, text), k->blocked) != 0)
 		return 0;
 	snprintf(ret, size, "%s on eth0", k->blocked);
@@ -401,6 +435,17 @@ void kernel_fake_set_conflict(struct kernel *k, const char *what)
 void kernel_fake_set_blocked(struct kernel *k, const char *prefix)
 {
 	k->blocked = prefix;
+}
+
+void kernel_fake_set_way(struct kernel *k, enum kernel_way way)
+{
+	k->way_set = true;
+	k->way = way;
+}
+
+unsigned long kernel_fake_looked(const struct kernel *k)
+{
+	return k->looked;
 }
 
 unsigned long kernel_fake_forgotten(const struct kernel *k)

@@ -18,6 +18,10 @@ void kernel_fake_set_candidates(struct kernel *k, const struct addr *a, size_t c
 void kernel_fake_set_conflict(struct kernel *k, const char *what);
 /* The one prefix that kernel_blocked finds something in the way of; NULL: none. Borrowed. */
 void kernel_fake_set_blocked(struct kernel *k, const char *prefix);
+/* What kernel_way_to answers from now on; at first WAY_KNOWN. */
+void kernel_fake_set_way(struct kernel *k, enum kernel_way way);
+/* How often routes were read for kernel_conflict and kernel_blocked. */
+unsigned long kernel_fake_looked(const struct kernel *k);
 /* How often stale flows were forgotten. */
 unsigned long kernel_fake_forgotten(const struct kernel *k);
 /* The next `times` ops of this kind fail with `error` (negative). */

@@ -224,6 +224,70 @@ from_disk() {
 	test_check "connected again" lab_wait 15 connected cloud-n2
 }
 
+# B01: without the coordinator alone what goes on, goes on, and a node that starts anew finds its way.
+without_coordinator() {
+	local out ms
+	test_check "reached" lab_wait 5 warren_pings cloud-p1 10.42.2.10
+	test_check "pages" lab_wait 5 dc1_pages cloud-p2
+	# An agent stores every minute, and at its start, where peers were heard; dc1-n1 is behind a NAT.
+	lab_stop cloud-n2 agent && warren_agent cloud-n2 --site cloud && sleep 1
+	lab_ping_start cloud-p1 10.42.2.10
+	lab_kill hub coordinator KILL && lab_wait_gone hub coordinator
+	sleep 1
+	test_check "pages go on" dc1_pages cloud-p2
+	lab_stop cloud-n2 agent
+	test_check "cloud-n2 starts anew" site_reboot cloud-n2
+	test_check "its agent starts" warren_agent cloud-n2 --site cloud
+	ms=$(lab_wait 5 dc1_pages cloud-p2)
+	test_most "pages again, ms" "$ms" 5000
+	test_check "it has the broker" lab_wait 10 has_broker cloud-n2
+	test_check "pages still" dc1_pages cloud-p2
+	out=$(lab_ping_stop cloud-p1 10.42.2.10)
+	test_equal "pings lost of the other node ($out)" "$(sed 's/.*lost=\([0-9]*\).*/\1/' <<<"$out")" 0
+	warren_coordinator_start hub
+	test_check "connected again" lab_wait 15 connected cloud-n2
+	test_value "again_ms=$ms $out"
+}
+
+has_broker() {
+	[ "$(warren_status "$1" .broker.connected)" = true ]
+}
+
+# Two networks offer one range: it goes through the one joined first, and moves when that one is left.
+standby() {
+	local id ms
+	test_check "network third" warren_cli hub network create third --range 10.66.0.0/24 --range fd67::/64 || return
+	test_check "both join it" site_join third cloud-n2 dc1-n1 || return
+	id=$(site_gateway dc1 third)
+	test_check "its gateway" test -n "$id" || return
+	test_check "shown as standby" lab_wait 5 stands_by 10.42.0.0/16
+	test_equal "of the network joined first" "$(warren_status cloud-n2 '
+		.networks[] | select(.name == "cloud-k3s") | .standby | length')" 0
+	test_check "the range goes by the first" goes_by wr-cloud-k3s
+	test_check "pages" dc1_pages cloud-p2
+	test_check "the first is left" warren_cli cloud-n2 leave cloud-k3s
+	ms=$(lab_wait 5 dc1_pages cloud-p2)
+	test_most "pages again, ms" "$ms" 2000
+	test_check "by the other one" goes_by wr-third
+	test_refuse "standby no more" stands_by 10.42.0.0/16
+	test_check "joined again" site_join cloud-k3s cloud-n2
+	test_check "the other one keeps it" goes_by wr-third
+	test_check "that one is left" warren_cli cloud-n2 leave third
+	test_check "pages by the first" lab_wait 5 dc1_pages cloud-p2
+	test_check "gateway deleted" warren_cli hub gateway delete "$id"
+	test_check "dc1-n1 leaves it" warren_cli dc1-n1 leave third
+	test_check "network deleted" warren_cli hub network delete third
+	test_value "moved_ms=$ms"
+}
+
+stands_by() {
+	warren_status cloud-n2 '.networks[] | select(.name == "third") | .standby[]' | grep -qF "$1"
+}
+
+goes_by() {
+	lab_in cloud-n2 ip route show proto 190 10.42.0.0/16 | grep -q "dev $1 "
+}
+
 connected() {
 	[ "$(warren_status "$1" '.broker.connected and .coordinator.present')" = true ]
 }
@@ -285,6 +349,66 @@ forwards_not() {
 	! forwards "$1"
 }
 
+# A host with two other interfaces becomes a gateway: between these nothing is forwarded because of us.
+others() {
+	local id
+	lab_lan 8 && lab_host edge 203.0.113.41 && lab_nic edge eth1 192.168.8.1 && lab_host inside 192.168.8.11 &&
+		lab_in hub ip route add 192.168.8.0/24 via 203.0.113.41 &&
+		warren_agent edge --site edge && warren_join edge cloud-k3s >/dev/null || return
+	test_equal "forwards before" "$(lab_in edge cat /proc/sys/net/ipv4/ip_forward)" 0
+	test_refuse "nothing is forwarded" warren_pings inside 203.0.113.1
+	id=$(warren_cli hub gateway create --network cloud-k3s --node edge --range 192.168.8.0/24)
+	test_check "forwards" lab_wait 3 forwards edge
+	test_check "what it published" lab_wait 5 warren_pings cloud-p2 192.168.8.11
+	test_refuse "between the others nothing" warren_pings inside 203.0.113.1
+	lab_kill edge agent KILL && lab_wait_gone edge agent
+	test_refuse "without the agent neither" warren_pings inside 203.0.113.1
+	without_rule edge
+	test_check "without the rule it is" lab_wait 3 warren_pings inside 203.0.113.1
+	test_check "the agent starts" warren_agent edge --site edge
+	test_check "nothing again" lab_wait 3 pings_not inside 203.0.113.1
+	# Whoever switches it on himself decides.
+	lab_in edge sh -c 'echo 0 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv4/ip_forward'
+	test_check "somebody else forwards" lab_wait 3 warren_pings inside 203.0.113.1
+	test_check "what it published" warren_pings cloud-p2 192.168.8.11
+	test_check "it leaves" warren_cli edge leave --all
+	test_check "it is still on" forwards edge
+	test_check "and forwards" warren_pings inside 203.0.113.1
+}
+
+without_rule() {
+	local handle
+	handle=$(lab_in "$1" nft -a list chain inet warren forward | sed -n 's/.*meta nfproto ipv4 counter.*# handle //p')
+	lab_in "$1" nft delete rule inet warren forward handle "$handle"
+}
+
+pings_not() {
+	! warren_pings "$@"
+}
+
+# What is no gateway and does not forward needs no conntrack, until somebody switches forwarding on.
+plain() {
+	lab_host plain 203.0.113.42 && warren_agent plain && warren_join plain cloud-k3s >/dev/null || return
+	test_check "pages come" lab_wait 5 dc1_pages plain
+	warren_cli plain leave --all >/dev/null
+	warren_cli hub network create quiet --range 10.99.9.0/24 --port 40000 >/dev/null
+	test_check "joins a network without ranges" warren_join plain quiet
+	test_equal "its port" "$(lab_in plain wg show wr-quiet listen-port)" 40000
+	test_refuse "no rule asks for conntrack" grep -E 'ct |masquerade' <(lab_in plain nft list ruleset)
+	lab_in plain sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+	test_check "what its containers send is masqueraded" lab_wait 3 masquerades plain
+	lab_in plain sh -c 'echo 0 >/proc/sys/net/ipv4/ip_forward'
+	test_check "and no more" lab_wait 3 masquerades_not plain
+}
+
+masquerades() {
+	lab_in "$1" nft list table inet warren | grep -q masquerade
+}
+
+masquerades_not() {
+	! masquerades "$1"
+}
+
 test_setup setup
 test_add gateways-both-ways both_ways
 test_add G02-range-is-own-lan own_lan
@@ -293,7 +417,11 @@ test_add G06-widened-by-hand widened
 test_add gateways-nat-none nat_none
 test_add gateways-old-flow old_flow
 test_add gateways-restart restart
+test_add B01-ranges-without-coordinator without_coordinator
 test_add B02-ranges-from-disk from_disk
+test_add gateways-standby standby
 test_add gateways-forwarding forwarding
+test_add gateways-others-are-not-forwarded others
+test_add gateways-plain-node plain
 test_add gateways-node-removed node_removed
 test_main "$@"

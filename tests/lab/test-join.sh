@@ -30,11 +30,16 @@ public() {
 	test_check "agent of n1" warren_agent n1 || return
 	test_check "n1 joins" warren_join n1 dc1 || return
 	test_check "agent of n2" warren_agent n2 || return
+	# Whoever hears of n2 knocks at once: its port is open by then.
+	lab_in n1 nft 'add table inet probe; add chain inet probe in { type filter hook input priority 0; }
+		add rule inet probe in icmp type destination-unreachable counter
+		add rule inet probe in icmpv6 type destination-unreachable counter'
 	from=$(lab_now_ms)
 	test_check "n2 joins" warren_join n2 dc1 || return
 	join_ms=$(($(lab_now_ms) - from))
 	ping_ms=$(lab_wait 5 warren_pings n2 "$(warren_address n1 dc1)")
 	test_most "first ping after the join, ms" "$ping_ms" 999
+	test_equal "closed ports met" "$(lab_in n1 nft list table inet probe | grep -c 'counter packets 0 ')" 2
 	test_check "the other way" lab_wait 1 warren_pings n1 "$(warren_address n2 dc1)"
 	test_check "IPv6" lab_wait 1 warren_pings n1 "$(warren_address n2 dc1 6)"
 	test_equal "n1 sees" "$(warren_peers n1 dc1)" n2
@@ -96,8 +101,29 @@ second_agent() {
 	test_check "the first goes on" warren_cli n1 status
 }
 
+# The interface is there before the answer: it goes when that is a no.
+not_let_in() {
+	local token id
+	test_check "agent of n9" warren_agent n9 || return
+	token=$(warren_cli hub token create --network dc1 --json)
+	id=$(jq -r .id <<<"$token")
+	test_check "the token is revoked" warren_cli hub token revoke "$id"
+	test_refuse "n9 is not let in" warren_cli n9 join "$(jq -r .token <<<"$token")"
+	test_check "nothing is left" lab_wait 2 nothing_left n9
+	test_check "with another one it is" warren_join n9 dc1
+	test_equal "interfaces" "$(lab_in n9 wg show interfaces)" wr-dc1
+	test_check "it leaves" warren_cli n9 leave --all
+	test_check "nothing is left" lab_wait 2 nothing_left n9
+	test_check "its agent ends" lab_stop n9 agent
+}
+
+nothing_left() {
+	[ -z "$(lab_in "$1" sh -c '{ ip -o link; nft list tables; ip route; } | grep -E "wr-|warren|proto 190"')" ]
+}
+
 test_setup setup
 test_add P01-both-public public
+test_add join-refused-leaves-nothing not_let_in
 test_add join-ten-one-behind-nat ten
 test_add join-again-keeps-name-and-address again
 test_add join-second-agent-refused second_agent

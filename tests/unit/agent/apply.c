@@ -253,6 +253,33 @@ TEST(a_failure_is_said_and_tried_again)
 	end();
 }
 
+/* The interface of a join that has not been answered yet. */
+TEST(an_early_interface_has_no_peer_and_goes)
+{
+	struct wg_link *l;
+	unsigned long ops;
+
+	begin();
+	apply_full(apply);
+	apply_early(apply, "wr-new", (uint8_t[KEY_LEN]){ 7 }, 51900);
+	l = host_link(kernel_fake_host(kernel), "wr-new");
+	CHECK(l && l->up && l->port == 51900 && l->private_key[0] == 7);
+	CHECK(!l->address_count && !l->peer_count);
+	ops = kernel_fake_op_count(kernel);
+	apply_full(apply);
+	CHECK_INT(kernel_fake_op_count(kernel), ops);
+	apply_early_end(apply);
+	turn(10);
+	CHECK(!host_link(kernel_fake_host(kernel), "wr-new"));
+	/* We are in: it stays. */
+	apply_early(apply, net->interface, net->private_key, net->port);
+	apply_early_end(apply);
+	turn(10);
+	CHECK(link_now()->up);
+	check_settled();
+	end();
+}
+
 TEST(what_changed_behind_our_back_is_mended)
 {
 	struct wg_link *l;

@@ -115,12 +115,12 @@ TEST(the_place_it_was_heard_at_is_tried_first)
 	struct endpoint learned = endpoint("192.0.2.6:1"), none = { 0 };
 	struct endpoints_try t;
 
-	endpoints_try_set(&t, &learned, list, 3, true, true);
+	endpoints_try_set(&t, &learned, list, 3, 3, true, true);
 	CHECK_INT(t.count, 3);
 	CHECK_INT(endpoint_cmp(&t.list[0], &learned), 0);
 	CHECK_INT(endpoint_cmp(&t.list[1], &list[0]), 0);
 	/* A host without IPv6 has it last. */
-	endpoints_try_set(&t, &none, list, 3, true, false);
+	endpoints_try_set(&t, &none, list, 3, 3, true, false);
 	CHECK_INT(endpoint_cmp(&t.list[0], &list[1]), 0);
 	CHECK_INT(endpoint_cmp(&t.list[2], &list[0]), 0);
 }
@@ -134,7 +134,7 @@ TEST(every_candidate_has_its_turn)
 	struct endpoints_try t;
 	size_t seen[3] = { 0 };
 
-	endpoints_try_set(&t, &none, list, 3, true, true);
+	endpoints_try_set(&t, &none, list, 3, 3, true, true);
 	endpoints_try_begin(&t, now, 0);
 	CHECK(t.due > now && t.due <= now + 700 * USEC_PER_MSEC);
 	CHECK(!endpoints_try_exhausted(&t));
@@ -165,7 +165,7 @@ TEST(a_session_is_never_touched)
 	CHECK(!endpoints_is_alive(WALL - 181, WALL));
 	CHECK(!endpoints_is_alive(0, 100));
 	for (uint64_t age = 0; age < 400; age++) {
-		endpoints_try_set(&t, &none, &e, 1, true, true);
+		endpoints_try_set(&t, &none, &e, 1, 1, true, true);
 		endpoints_try_begin(&t, 0, 0);
 		CHECK(endpoints_try_next(&t, t.due, WALL, WALL - (int64_t)age, 0, 0) ==
 		      (age > 180));
@@ -179,7 +179,7 @@ TEST(a_handshake_under_way_is_waited_for)
 	struct endpoint none = { 0 };
 	struct endpoints_try t;
 
-	endpoints_try_set(&t, &none, &e, 1, true, true);
+	endpoints_try_set(&t, &none, &e, 1, 1, true, true);
 	endpoints_try_begin(&t, 0, 0);
 	/* 148 bytes came: somebody knocks. */
 	CHECK(!endpoints_try_next(&t, t.due, WALL, 0, 148, 0));
@@ -193,7 +193,7 @@ TEST(without_candidates_it_has_to_call_us)
 	struct endpoint none = { 0 };
 	struct endpoints_try t;
 
-	endpoints_try_set(&t, &none, NULL, 0, true, true);
+	endpoints_try_set(&t, &none, NULL, 0, 0, true, true);
 	endpoints_try_begin(&t, 0, 0);
 	CHECK(!endpoints_try_next(&t, t.due, WALL, 0, 0, 0));
 	CHECK(t.due != CLOCK_NEVER);
@@ -206,11 +206,39 @@ TEST(a_new_list_is_tried_at_once)
 	struct endpoint none = { 0 };
 	struct endpoints_try t;
 
-	endpoints_try_set(&t, &none, list, 2, true, true);
+	endpoints_try_set(&t, &none, list, 2, 2, true, true);
 	endpoints_try_again(&t, 77);
 	CHECK_INT(t.due, 77);
 	CHECK(endpoints_try_next(&t, 77, WALL, 0, 0, 0));
 	CHECK_INT(t.at, 0);
+}
+
+TEST(the_unsure_come_after_two_of_the_sure)
+{
+	const struct endpoint list[] = { endpoint("192.0.2.1:1"), endpoint("[2001:db8::5]:1"),
+					 endpoint("10.0.0.1:1"), endpoint("10.0.0.2:1") };
+	static const size_t turns[] = { 1, 0, 2, 1, 0, 3, 1, 0, 2, 1 };
+	struct endpoint none = { 0 };
+	struct endpoints_try t;
+
+	endpoints_try_set(&t, &none, list, 4, 2, true, false);
+	CHECK_INT(endpoint_cmp(&t.list[1], &list[1]), 0);
+	endpoints_try_begin(&t, 0, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(turns); i++) {
+		CHECK_INT(endpoints_try_exhausted(&t), i >= 8);
+		CHECK(endpoints_try_next(&t, t.due, WALL, 0, 0, 0));
+		CHECK_INT(t.at, turns[i]);
+	}
+	endpoints_try_again(&t, 77);
+	CHECK(endpoints_try_next(&t, 77, WALL, 0, 0, 0));
+	CHECK_INT(t.at, 0);
+	/* Only unsure ones: in their order. */
+	endpoints_try_set(&t, &none, list, 3, 0, true, true);
+	endpoints_try_begin(&t, 0, 0);
+	for (size_t i = 1; i < 7; i++) {
+		CHECK(endpoints_try_next(&t, t.due, WALL, 0, 0, 0));
+		CHECK_INT(t.at, i % 3);
+	}
 }
 
 TEST_MAIN("endpoints")

@@ -453,7 +453,7 @@ TEST(touched_keys_give_what_a_full_pass_gives)
 				partial(i, &known[i]);
 				wanted_link(&w, &h);
 			}
-			wanted_finish(&h);
+			wanted_finish(&h, &(struct host){ 0 });
 			check_one_owner(&h);
 			check_same(&known[0], host_link(&h, "wr-one"));
 			check_same(&known[1], host_link(&h, "wr-two"));

@@ -13,6 +13,8 @@
 #include "agent/forwarding.h"
 #include "tests/fakes/kernel_lab.h"
 
+#define IP4 "cat /proc/sys/net/ipv4/ip_forward"
+#define IP6 "cat /proc/sys/net/ipv6/conf/all/forwarding"
 #define TRANSITIONS 12 /* of any_state_from_any_state */
 
 IN_NAMESPACES(typical_network_is_made_as_desired)
@@ -34,7 +36,7 @@ IN_NAMESPACES(typical_network_is_made_as_desired)
 		     "10.42.0.0/16 dev wr-dc1 proto 190 scope link src 10.9.0.1 "
 		     "metric 1024"));
 	CHECK(strstr(output("nft list table inet warren"),
-		     "oifname \"wr-dc1\" tcp flags syn tcp option maxseg size set rt mtu"));
+		     "iifname != \"wr-dc1\" oifname != \"wr-dc1\" accept"));
 	host_done(&d);
 	kernel_free(k);
 }
@@ -280,6 +282,14 @@ IN_NAMESPACES(report_installs_no_rules)
 	pass(k, &d, 0);
 	CHECK_INT(pass(k, &d, 0), 0);
 	CHECK_STR(output("nft list tables"), "");
+	/* It would forward whatever comes. */
+	shell("echo 0 >/proc/sys/net/ipv4/ip_forward");
+	d.forwarding = FORWARD_4;
+	pass(k, &d, -EPERM);
+	CHECK(strstr(failures, "does not forward IPv4, and with --firewall report"));
+	CHECK_STR(output(IP4), "0\n");
+	shell("echo 1 >/proc/sys/net/ipv4/ip_forward");
+	CHECK_INT(pass(k, &d, 0), 0);
 	host_done(&d);
 	kernel_free(k);
 }
@@ -365,6 +375,49 @@ IN_NAMESPACES(conflicts_are_routes_that_steal)
 	kernel_free(k);
 }
 
+IN_NAMESPACES(routes_are_read_once_in_a_pass)
+{
+	struct kernel *k = open_kernel(NULL);
+	struct prefix p = prefix("198.51.100.0/24");
+	char text[128];
+
+	kernel_look_begin(k);
+	CHECK_INT(kernel_conflict(k, &p, text, sizeof(text)), 0);
+	shell("ip route add blackhole 198.51.100.0/24");
+	CHECK_INT(kernel_conflict(k, &p, text, sizeof(text)), 0);
+	CHECK_INT(kernel_blocked(k, &p, text, sizeof(text)), 0);
+	kernel_look_end(k);
+	CHECK_INT(kernel_blocked(k, &p, text, sizeof(text)), 1);
+	shell("ip route del blackhole 198.51.100.0/24");
+	CHECK_INT(kernel_blocked(k, &p, text, sizeof(text)), 0);
+	kernel_free(k);
+}
+
+IN_NAMESPACES(ways_to_private_addresses)
+{
+	struct kernel *k = open_kernel(NULL);
+	struct addr lan = prefix("192.168.1.11/32").addr, far = prefix("192.168.7.11/32").addr,
+		    six = prefix("fd00::1/128").addr;
+
+	CHECK_INT(kernel_way_to(k, &lan), WAY_NONE);
+	CHECK_INT(kernel_way_to(k, &six), WAY_NONE);
+	shell("ip link add eth0 type veth peer name x0 && ip link set eth0 up && ip link set x0 up && "
+	      "ip addr add 192.168.1.2/24 dev eth0 && ip addr add 203.0.113.9/24 dev eth0 && "
+	      "ip addr add 2001:db8::9/64 dev eth0 nodad && ip route add default via 192.168.1.1");
+	CHECK_INT(kernel_way_to(k, &lan), WAY_KNOWN);
+	CHECK_INT(kernel_way_to(k, &far), WAY_UNSURE);
+	shell("ip route replace default via 203.0.113.1 && ip -6 route add default via 2001:db8::1");
+	CHECK_INT(kernel_way_to(k, &lan), WAY_KNOWN);
+	CHECK_INT(kernel_way_to(k, &far), WAY_NONE);
+	CHECK_INT(kernel_way_to(k, &six), WAY_NONE);
+	shell("ip route add 192.168.0.0/16 via 203.0.113.7 && ip -6 route add fd00::/32 via 2001:db8::7");
+	CHECK_INT(kernel_way_to(k, &far), WAY_KNOWN);
+	CHECK_INT(kernel_way_to(k, &six), WAY_KNOWN);
+	shell("ip route add unreachable 192.168.7.0/24");
+	CHECK_INT(kernel_way_to(k, &far), WAY_NONE);
+	kernel_free(k);
+}
+
 IN_NAMESPACES(only_what_is_just_this_range_or_on_the_wire_forbids_it)
 {
 	struct kernel *k = open_kernel(NULL);
@@ -398,8 +451,6 @@ static char sysctl(const char *path)
 	return *output(path);
 }
 
-#define IP4 "cat /proc/sys/net/ipv4/ip_forward"
-#define IP6 "cat /proc/sys/net/ipv6/conf/all/forwarding"
 #define RA "cat /proc/sys/net/ipv6/conf/eth0/accept_ra"
 
 IN_NAMESPACES(forwarding_is_switched_on_and_back)
@@ -438,6 +489,14 @@ IN_NAMESPACES(forwarding_is_switched_on_and_back)
 	shell("echo '../../kernel/panic 0' >/run/warren/forwarding");
 	forwarding_read(file, &on, &ours);
 	CHECK_INT(ours, 0);
+	/* What somebody else wants on stays on when we are gone. */
+	shell("echo 0 >/proc/sys/net/ipv4/ip_forward");
+	CHECK_INT(forwarding_on(file, FORWARD_4 | FORWARD_6, why, sizeof(why)), 0);
+	CHECK_INT(forwarding_forget(file, FORWARD_4), 0);
+	forwarding_read(file, &on, &ours);
+	CHECK(on & FORWARD_4 && !(ours & FORWARD_4));
+	CHECK_INT(forwarding_off(file, FORWARD_4 | FORWARD_6, why, sizeof(why)), 0);
+	CHECK_INT(sysctl(IP4), '1');
 	/* What may not be changed is said. */
 	shell("echo 0 >/proc/sys/net/ipv4/ip_forward && mount -o remount,bind,ro /proc/sys 2>/dev/null || "
 	      "mount --bind -o ro /proc/sys /proc/sys");
@@ -458,6 +517,7 @@ IN_NAMESPACES(without_rules_nothing_is_forwarded)
 	host_sort(&d);
 	pass(k, &d, -EINVAL);
 	CHECK_INT(sysctl(IP4), '0');
+	CHECK_STR(output("ip -o link show type wireguard; ip -o link show type tun"), "");
 	host_done(&d);
 	typical(&d);
 	d.forwarding = FORWARD_4;

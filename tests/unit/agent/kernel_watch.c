@@ -134,4 +134,57 @@ IN_NAMESPACES(only_others_changes_count)
 	loop_free(l);
 }
 
+static unsigned ours(struct kernel *k)
+{
+	struct host now;
+	unsigned r;
+
+	CHECK_INT(kernel_read(k, &now), 0);
+	r = now.forwarding_ours;
+	host_done(&now);
+	return r;
+}
+
+/* Ours is no news; that somebody else switches it on is, and then it is theirs. */
+IN_NAMESPACES(forwarding_of_others_is_heard)
+{
+	struct loop *l = loop_new();
+	struct kernel_config c = { .backend = backend,
+				   .changed = count_change,
+				   .forwarding = "/run/warren/forwarding" };
+	struct host d = { .forwarding = FORWARD_4 }, none = { 0 };
+	struct kernel *k;
+
+	shell("echo 0 >/proc/sys/net/ipv4/ip_forward");
+	k = open_kernel(NULL); /* skips where there is no WireGuard */
+	kernel_free(k);
+	CHECK_INT(kernel_new(l, &c, &k), 0);
+	pass(k, &d, 0);
+	run_loop(l, 200);
+	CHECK_INT(changes, 0);
+	CHECK_INT(ours(k), FORWARD_4);
+	pass(k, &none, 0);
+	run_loop(l, 200);
+	CHECK_INT(changes, 0);
+	shell("echo 1 >/proc/sys/net/ipv4/ip_forward");
+	run_loop(l, 200);
+	CHECK_INT(changes, 1);
+	shell("echo 0 >/proc/sys/net/ipv4/ip_forward");
+	run_loop(l, 200);
+	CHECK_INT(changes, 2);
+	pass(k, &d, 0);
+	CHECK_INT(ours(k), FORWARD_4);
+	/* Off and on again between two looks. */
+	shell("echo 0 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv4/ip_forward");
+	run_loop(l, 200);
+	CHECK_INT(changes, 3);
+	CHECK_INT(ours(k), 0);
+	/* One interface's switch is not the host's. */
+	shell("ip link add eth7 type veth peer name x7; echo 0 >/proc/sys/net/ipv4/conf/eth7/forwarding");
+	run_loop(l, 200);
+	CHECK_INT(changes, 3);
+	kernel_free(k);
+	loop_free(l);
+}
+
 TEST_MAIN("kernel-watch")

@@ -64,9 +64,9 @@ static const char *chain(const struct host *h, const char *name)
 	return out;
 }
 
-TEST(rules_are_one_table)
+TEST(rules_of_a_host_that_forwards)
 {
-	struct host h = { 0 };
+	struct host h = { .forwards = FORWARD_4 };
 	char *text;
 
 	add_link(&h, "wr-a", "10.9.0.1/24");
@@ -80,16 +80,17 @@ TEST(rules_are_one_table)
 		  "\t}\n"
 		  "\tchain input {\n"
 		  "\t\ttype filter hook input priority filter; policy accept;\n"
+		  "\t\tiifname != \"wr-a\" accept\n"
 		  "\t\tiifname \"wr-a\" ip daddr { 10.9.0.1 } accept\n"
 		  "\t\tiifname \"wr-a\" ct direction reply accept\n"
 		  "\t\tiifname \"wr-a\" counter drop\n"
 		  "\t}\n"
 		  "\tchain forward {\n"
 		  "\t\ttype filter hook forward priority filter; policy accept;\n"
+		  "\t\tiifname != \"wr-a\" oifname != \"wr-a\" accept\n"
 		  "\t\toifname \"wr-a\" ct direction original ct status & (confirmed | snat) == "
 		  "confirmed ct mark set ct mark or 0x20000000 counter drop\n"
-		  "\t\toifname \"wr-a\" ct mark set ct mark or 0x10000000\n"
-		  "\t\tiifname \"wr-a\" ct mark set ct mark or 0x10000000\n"
+		  "\t\tct mark set ct mark or 0x10000000\n"
 		  "\t\tiifname \"wr-a\" ct direction reply ct state established,related accept\n"
 		  "\t\tiifname \"wr-a\" counter drop\n"
 		  "\t}\n"
@@ -102,19 +103,71 @@ TEST(rules_are_one_table)
 	host_done(&h);
 }
 
-TEST(rules_let_in_what_is_published_in_that_network)
+/* Conntrack stays asleep where nothing asks for it. */
+TEST(rules_of_a_host_that_does_not_forward_need_no_conntrack)
 {
 	struct host h = { 0 };
+	struct wg_link *l = add_link(&h, "wr-a", "10.9.0.1/24");
+	struct prefix range;
+	char *text = nft_rules(&h);
+
+	CHECK_STR(text, "table inet warren {\n"
+			"\tchain input {\n"
+			"\t\ttype filter hook input priority filter; policy accept;\n"
+			"\t\tiifname != \"wr-a\" accept\n"
+			"\t\tiifname \"wr-a\" ip daddr { 10.9.0.1 } accept\n"
+			"\t\tiifname \"wr-a\" counter drop\n"
+			"\t}\n"
+			"\tchain forward {\n"
+			"\t\ttype filter hook forward priority filter; policy accept;\n"
+			"\t\tiifname != \"wr-a\" oifname != \"wr-a\" accept\n"
+			"\t\tiifname \"wr-a\" counter drop\n"
+			"\t\toifname \"wr-a\" counter drop\n"
+			"\t}\n"
+			"}\n");
+	free(text);
+	/* With a gateway's range there is something to masquerade. */
+	CHECK_INT(prefix_parse("10.42.0.0/16", &range), 0);
+	wg_link_add_route(l, &range, NULL);
+	CHECK_STR(chain(&h, "post"), "oifname \"wr-a\" ip saddr != { 10.9.0.1 } masquerade\n");
+	CHECK_STR(chain(&h, "input"), "iifname != \"wr-a\" accept\n"
+				      "iifname \"wr-a\" ip daddr { 10.9.0.1 } accept\n"
+				      "iifname \"wr-a\" ct direction reply accept\n"
+				      "iifname \"wr-a\" counter drop\n");
+	CHECK_STR(chain(&h, "forward"), "iifname != \"wr-a\" oifname != \"wr-a\" accept\n"
+					"iifname \"wr-a\" counter drop\n"
+					"oifname \"wr-a\" counter drop\n");
+	host_done(&h);
+}
+
+TEST(rules_keep_others_apart_while_it_forwards_for_us)
+{
+	struct host h = { .forwards = FORWARD_4 | FORWARD_6, .isolated = FORWARD_6 };
+
+	add_link(&h, "wr-a", "10.9.0.1/24");
+	CHECK_STR(chain(&h, "forward"),
+		  "iifname != \"wr-a\" oifname != \"wr-a\" meta nfproto ipv6 counter drop\n"
+		  "iifname != \"wr-a\" oifname != \"wr-a\" accept\n"
+		  "iifname \"wr-a\" ct direction reply ct state established,related accept\n"
+		  "iifname \"wr-a\" counter drop\n");
+	host_done(&h);
+}
+
+TEST(rules_let_in_what_is_published_in_that_network)
+{
+	struct host h = { .forwards = FORWARD_4 | FORWARD_6 };
 
 	publish(add_link(&h, "wr-a", "10.9.0.1/24"), "10.42.0.0/16", true);
 	add_link(&h, "wr-b", "10.8.0.1/24");
 	CHECK_STR(chain(&h, "forward"),
-		  "iifname \"wr-a\" ct direction reply ct state established,related accept\n"
+		  "iifname != { \"wr-a\", \"wr-b\" } oifname != { \"wr-a\", \"wr-b\" } accept\n"
+		  "iifname { \"wr-a\", \"wr-b\" } ct direction reply ct state established,related "
+		  "accept\n"
 		  "iifname \"wr-a\" ct original ip daddr { 10.42.0.0/16 } accept\n"
 		  "iifname \"wr-a\" counter drop\n"
-		  "iifname \"wr-b\" ct direction reply ct state established,related accept\n"
 		  "iifname \"wr-b\" counter drop\n");
 	CHECK_STR(chain(&h, "input"),
+		  "iifname != { \"wr-a\", \"wr-b\" } accept\n"
 		  "iifname \"wr-a\" ip daddr { 10.9.0.1, 10.42.0.0/16 } accept\n"
 		  "iifname \"wr-a\" ct direction reply accept\n"
 		  "iifname \"wr-a\" ct original ip daddr { 10.42.0.0/16 } accept\n"
@@ -131,7 +184,7 @@ TEST(rules_let_in_what_is_published_in_that_network)
 
 TEST(rules_masquerade_both_families_and_only_what_wants_it)
 {
-	struct host h = { 0 };
+	struct host h = { .forwards = FORWARD_4 | FORWARD_6 };
 	struct wg_link *l = add_link(&h, "wr-a", "10.9.0.1/24 fd09::1/64");
 
 	publish(l, "10.42.0.0/16", true);
@@ -144,6 +197,7 @@ TEST(rules_masquerade_both_families_and_only_what_wants_it)
 		  "iifname \"wr-a\" ct original ip daddr { 10.42.0.0/16 } masquerade\n"
 		  "iifname \"wr-a\" ct original ip6 daddr { fd42::/48 } masquerade\n");
 	CHECK_STR(chain(&h, "forward"),
+		  "iifname != \"wr-a\" oifname != \"wr-a\" accept\n"
 		  "iifname \"wr-a\" ct direction reply ct state established,related accept\n"
 		  "iifname \"wr-a\" ct original ip daddr { 10.42.0.0/16, 10.43.0.0/16 } accept\n"
 		  "iifname \"wr-a\" ct original ip6 daddr { fd42::/48, fd43::/48 } accept\n"
@@ -153,7 +207,7 @@ TEST(rules_masquerade_both_families_and_only_what_wants_it)
 
 TEST(rules_have_no_sets_that_overlap)
 {
-	struct host h = { 0 };
+	struct host h = { .forwards = FORWARD_4 | FORWARD_6 };
 	struct wg_link *l = add_link(&h, "wr-a", "10.9.0.1/24");
 
 	publish(l, "10.42.0.0/16", false);
@@ -161,6 +215,7 @@ TEST(rules_have_no_sets_that_overlap)
 	publish(l, "10.9.0.0/16", true);
 	publish(l, "10.42.0.0/16", false);
 	CHECK_STR(chain(&h, "input"),
+		  "iifname != \"wr-a\" accept\n"
 		  "iifname \"wr-a\" ip daddr { 10.42.0.0/16, 10.9.0.0/16 } accept\n"
 		  "iifname \"wr-a\" ct direction reply accept\n"
 		  "iifname \"wr-a\" ct original ip daddr { 10.42.0.0/16, "
@@ -184,15 +239,18 @@ TEST(script_replaces_in_one_transaction)
 {
 	struct buf b = { 0 };
 
-	nft_script("table inet warren { chain x { accept; } }", "abc", &b);
+	nft_script(
+		"table inet warren {\nchain x {\n\t\ttype filter hook;\n\t\taccept\n\t\tdrop\n}\n}\n",
+		"abc", &b);
 	CHECK_STR(buf_cstr(&b), "add table inet warren\n"
 				"delete table inet warren\n"
 				"table inet warren {\n"
-				"\tchain h_abc {\n"
+				"\tchain h_abc_3 {\n"
 				"\t\treturn\n"
 				"\t}\n"
 				"}\n"
-				"table inet warren { chain x { accept; } }\n");
+				"table inet warren {\nchain x {\n\t\ttype filter hook;\n"
+				"\t\taccept\n\t\tdrop\n}\n}\n\n");
 	buf_done(&b);
 }
 
@@ -230,7 +288,7 @@ TEST(table_is_replaced_and_read_back)
 {
 	struct nl *n = own_namespace();
 	char why[256] = "";
-	struct host h = { 0 };
+	struct host h = { .forwards = FORWARD_4, .isolated = FORWARD_4 | FORWARD_6 };
 	struct wg_link *l;
 	char *text;
 
@@ -243,17 +301,25 @@ TEST(table_is_replaced_and_read_back)
 	publish(l, "10.42.0.0/16", true);
 	publish(l, "10.42.7.0/24", true);
 	publish(l, "fd42::/48", false);
+	add_link(&h, "wr-b", "10.8.0.1/24");
+	host_sort(&h);
 	text = nft_rules(&h);
 	CHECK_INT(nft_apply(text, HASH, why, sizeof(why)), 0);
-	check_read(n, HASH, 19);
-	CHECK_INT(nft_apply("table inet warren { chain c { accept; }; }", HASH, why, sizeof(why)),
+	check_read(n, HASH, 27);
+	CHECK_INT(nft_apply("table inet warren {\nchain c {\n\t\taccept\n}\n}\n", HASH, why,
+			    sizeof(why)),
 		  0);
 	check_read(n, HASH, 2);
+	/* Somebody puts one in, or takes one out. */
+	shell("nft add rule inet warren c drop");
+	check_read(n, "", 3);
+	shell("nft flush chain inet warren c");
+	check_read(n, "", 1);
 	/* Flushed, it has lost its mark. */
 	shell("nft flush table inet warren");
 	check_read(n, "", 0);
 	CHECK_INT(nft_apply(text, HASH, why, sizeof(why)), 0);
-	check_read(n, HASH, 19);
+	check_read(n, HASH, 27);
 	CHECK_INT(nft_remove(why, sizeof(why)), 0);
 	check_read(n, "", 0);
 	CHECK_INT(nft_remove(why, sizeof(why)), 0);
@@ -268,7 +334,8 @@ TEST(a_bad_text_changes_nothing_and_says_why)
 	struct nl *n = own_namespace();
 	char why[256] = "";
 
-	CHECK_INT(nft_apply("table inet warren { chain c { accept; }; }", HASH, why, sizeof(why)),
+	CHECK_INT(nft_apply("table inet warren {\nchain c {\n\t\taccept\n}\n}\n", HASH, why,
+			    sizeof(why)),
 		  0);
 	CHECK_INT(nft_apply("table inet warren { chain c { rubbish; }; }", HASH, why, sizeof(why)),
 		  -EINVAL);
@@ -294,7 +361,8 @@ TEST(events_of_other_tables_are_not_ours)
 	shell("nft add table inet other && nft add table ip warren && "
 	      "nft add chain ip warren c && nft flush ruleset");
 	CHECK_INT(nl_events_drain(events, is_about_us, NULL), 0);
-	CHECK_INT(nft_apply("table inet warren { chain c { accept; }; }", HASH, why, sizeof(why)),
+	CHECK_INT(nft_apply("table inet warren {\nchain c {\n\t\taccept\n}\n}\n", HASH, why,
+			    sizeof(why)),
 		  0);
 	CHECK_INT(nl_events_drain(events, is_about_us, NULL), 1);
 	shell("nft add rule inet warren c drop");

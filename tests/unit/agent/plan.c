@@ -108,7 +108,11 @@ static void check_ours(const struct plan *p, const struct host *d, const struct 
 			CHECK(!wg_link_peer(dl, op->peer->key) && wg_link_peer(al, op->peer->key));
 			break;
 		case OP_NFT:
-			CHECK(d->nft && strcmp(d->nft_hash, a->nft_hash) != 0);
+			CHECK(d->nft && strcmp(op->nft_hash, a->nft_hash) != 0);
+			CHECK(op->nft == (d->nft_first ? d->nft_first : d->nft));
+			break;
+		case OP_NFT_LAST:
+			CHECK(d->nft && d->nft_first && op->nft == d->nft);
 			break;
 		case OP_FORWARD_ON:
 			CHECK(d->forwarding & ~a->forwarding & op->forwarding);
@@ -163,6 +167,9 @@ TEST(full_plan_reaches_desired)
 		check_equal(k, &before);
 		world_random(&w);
 		world_host(&w, &desired);
+		if (desired.nft && n % 2)
+			desired.nft_first = xasprintf("first %d", n);
+		host_sort(&desired);
 		CHECK_INT(kernel_read(k, &actual), 0);
 		plan_host(&p, &desired, &actual);
 		check_order(&p);
@@ -171,6 +178,7 @@ TEST(full_plan_reaches_desired)
 		CHECK_INT(kernel_apply(k, p.ops, p.count, NULL, NULL), 0);
 		check_equal(k, &desired);
 		host_done(&actual);
+		free(TAKE(desired.nft_first));
 		CHECK_INT(kernel_read(k, &actual), 0);
 		plan_host(&again, &desired, &actual);
 		CHECK_INT(again.count, 0);
@@ -385,11 +393,11 @@ TEST(format_says_what_and_no_secret)
 	d.nft = xstrdup("abc");
 	host_sort(&d);
 	check_plan(&d, &a,
-		   (const char *[]){ "link-add wr-a", "link-device wr-a port=51830",
-				     "link-mtu wr-a mtu=1420", "address-add wr-a 10.9.0.1/24",
-				     "link-up wr-a", "route-add wr-a 10.1.0.0/16 source=10.9.0.1",
-				     "nft ba7816bf8f01cfea", NULL });
-	check_plan(&a, &d, (const char *[]){ "nft-del", "link-del wr-a", NULL });
+		   (const char *[]){ "nft ba7816bf8f01cfea", "link-add wr-a",
+				     "link-device wr-a port=51830", "link-mtu wr-a mtu=1420",
+				     "address-add wr-a 10.9.0.1/24", "link-up wr-a",
+				     "route-add wr-a 10.1.0.0/16 source=10.9.0.1", NULL });
+	check_plan(&a, &d, (const char *[]){ "link-del wr-a", "nft-del", NULL });
 	host_done(&d);
 }
 
@@ -417,7 +425,7 @@ TEST(a_failed_op_is_planned_again)
 	struct host d;
 
 	two_peers(&d, "10.1.0.0/16", NULL);
-	for (enum op_kind kind = OP_LINK_ADD; kind <= OP_LINK_DEL; kind++) {
+	for (enum op_kind kind = OP_NFT; kind <= OP_NFT_DEL; kind++) {
 		struct plan p = { 0 };
 		struct host now;
 
@@ -429,6 +437,80 @@ TEST(a_failed_op_is_planned_again)
 		host_done(&now);
 		bring(k, &d);
 		check_equal(k, &d);
+	}
+	host_done(&d);
+	kernel_free(k);
+}
+
+/* The rules of what goes stay until it is gone; what is there already is not written again. */
+TEST(rules_go_first_and_those_of_what_goes_last)
+{
+	struct host a = { 0 }, d = { 0 };
+
+	host_add_link(&a, "wr-a")->up = true;
+	host_add_link(&a, "wr-b")->up = true;
+	host_add_link(&d, "wr-a")->up = true;
+	host_add_link(&d, "wr-c")->up = true;
+	d.nft = xstrdup("abc");
+	d.nft_first = xstrdup("");
+	host_sort(&a);
+	host_sort(&d);
+	check_plan(&d, &a,
+		   (const char *[]){ "nft e3b0c44298fc1c14", "link-add wr-c", "link-up wr-c",
+				     "link-del wr-b", "nft-last ba7816bf8f01cfea", NULL });
+	memcpy(a.nft_hash, d.nft_first_hash, HASH_HEX_SIZE);
+	check_plan(&d, &a,
+		   (const char *[]){ "link-add wr-c", "link-up wr-c", "link-del wr-b",
+				     "nft-last ba7816bf8f01cfea", NULL });
+	host_done(&a);
+	host_done(&d);
+}
+
+static void reached(void *owner, const struct op *op)
+{
+	unsigned long *kinds = owner;
+
+	*kinds |= 1ul << op->kind;
+}
+
+/* What lets in, sends or forwards waits for the rules; the rules of what stays are not taken away. */
+TEST(nothing_comes_up_without_rules)
+{
+	struct kernel *k = kernel_fake_new();
+	struct host d, none = { 0 };
+	unsigned long kinds = 0;
+
+	two_peers(&d, "10.1.0.0/16", NULL);
+	d.links[0].up = true;
+	d.nft = xstrdup("abc");
+	d.forwarding = FORWARD_4;
+	host_sort(&d);
+	kernel_fake_watch(k, reached, &kinds);
+	kernel_fake_fail(k, OP_NFT, -EINVAL, 1);
+	for (int i = 0; i < 2; i++) {
+		struct plan p = { 0 };
+		struct host now;
+
+		CHECK_INT(kernel_read(k, &now), 0);
+		plan_host(&p, &d, &now);
+		CHECK_INT(kernel_apply(k, p.ops, p.count, NULL, NULL), i ? 0 : -EINVAL);
+		CHECK(i || !kinds);
+		plan_done(&p);
+		host_done(&now);
+	}
+	CHECK(kinds & (1ul << OP_LINK_UP) && kinds & (1ul << OP_FORWARD_ON));
+	for (enum op_kind kind = OP_FORWARD_OFF; kind <= OP_LINK_DEL; kind++) {
+		struct plan p = { 0 };
+		struct host now;
+
+		kernel_fake_fail(k, kind, -EIO, 1);
+		CHECK_INT(kernel_read(k, &now), 0);
+		plan_host(&p, &none, &now);
+		CHECK_INT(kernel_apply(k, p.ops, p.count, NULL, NULL), -EIO);
+		CHECK_STR(kernel_fake_host(k)->nft_hash, d.nft_hash);
+		plan_done(&p);
+		host_done(&now);
+		bring(k, &d);
 	}
 	host_done(&d);
 	kernel_free(k);

@@ -2,6 +2,8 @@
 /* Ranges of gateways through the passes, over a kernel in memory: any order of changes ends like one full pass. */
 #include "agent/ranges.h"
 
+#include <errno.h>
+
 #include "agent/apply.h"
 #include "agent/peers.h"
 #include "agent/reach.h"
@@ -218,9 +220,14 @@ TEST(a_gateway_costs_its_peer_and_its_route)
 	ops = kernel_fake_op_count(kernel);
 	offer(0, "g", "there", "10.42.0.0/16", "a", NAT_MASQUERADE);
 	turn();
-	CHECK_INT(kernel_fake_op_count(kernel) - ops, 2);
+	/* And with the first one, what goes into the tunnel is masqueraded. */
+	CHECK_INT(kernel_fake_op_count(kernel) - ops, 3);
 	CHECK(has_route(0, "10.42.0.0/16") && has_allowed(0, 1, "10.42.0.0/16"));
 	check_settled();
+	ops = kernel_fake_op_count(kernel);
+	offer(0, "h", "there", "10.43.0.0/16", "b", NAT_MASQUERADE);
+	turn();
+	CHECK_INT(kernel_fake_op_count(kernel) - ops, 2);
 	ops = kernel_fake_op_count(kernel);
 	withdraw(0, "g");
 	turn();
@@ -303,6 +310,83 @@ TEST(endpoints_inside_a_range_are_not_tried)
 	end();
 }
 
+static const char *endpoint_of(size_t net, const char *id)
+{
+	static char text[ENDPOINT_SIZE];
+	const struct endpoint *e = &peers_get(nets[net]->peers, id)->endpoint;
+
+	return e->addr.family ? endpoint_format(e, text) : "";
+}
+
+/* What only the default route leads to: not from the internet, and from a LAN after all others. */
+TEST(private_addresses_are_tried_where_they_can_be)
+{
+	const struct addr own[] = { { .family = AF_INET, .bytes = { 192, 0, 2, 99 } } };
+
+	begin();
+	for (size_t i = 0; i < NETS; i++)
+		reach_set_own(nets[i]->reach, own, 1, nets[i]->membership.addresses, 1);
+	member(0, "a", 1, "192.168.1.11:51830");
+	turn();
+	CHECK_STR(endpoint_of(0, "a"), "192.168.1.11:51830");
+	kernel_fake_set_way(kernel, WAY_NONE);
+	member(0, "b", 2, "192.168.1.12:51830");
+	turn();
+	CHECK_STR(endpoint_of(0, "b"), "");
+	/* A new address of ours: perhaps it is in that LAN. */
+	kernel_fake_set_way(kernel, WAY_UNSURE);
+	reach_set_own(nets[0]->reach, own, 1, nets[0]->membership.addresses, 1);
+	CHECK_STR(endpoint_of(0, "b"), "192.168.1.12:51830");
+	kernel_fake_set_way(kernel, WAY_NONE);
+	member(0, "c", 3, "203.0.113.7:51830");
+	turn();
+	CHECK_STR(endpoint_of(0, "c"), "203.0.113.7:51830");
+	end();
+}
+
+/* What is there goes on; what is new waits, and says why. */
+TEST(nothing_is_added_without_rules)
+{
+	unsigned long ops;
+
+	begin();
+	member(0, "a", 1, NULL);
+	turn();
+	kernel_fake_fail(kernel, OP_NFT, -EINVAL, 2);
+	ops = kernel_fake_op_count(kernel);
+	member(0, "b", 2, NULL);
+	offer(0, "g", "there", "10.42.0.0/16", "a", NAT_MASQUERADE);
+	turn();
+	CHECK(!nets[0]->up && *nets[0]->problem && !nets[1]->up && apply_problem(apply));
+	CHECK_INT(kernel_fake_op_count(kernel), ops);
+	apply_full(apply);
+	CHECK_INT(kernel_fake_op_count(kernel), ops);
+	apply_full(apply);
+	CHECK(nets[0]->up && !*nets[0]->problem && !apply_problem(apply));
+	CHECK(has_route(0, "10.42.0.0/16") && has_allowed(0, 1, "10.42.0.0/16"));
+	check_settled();
+	end();
+}
+
+TEST(routes_are_read_once_for_all_ranges)
+{
+	char id[2] = "a", range[] = "10.40.0.0/16";
+	unsigned long before;
+
+	begin();
+	member(0, "a", 1, NULL);
+	for (; *id < 'i'; ++*id, range[4]++)
+		offer(0, id, "there", range, "a", NAT_MASQUERADE);
+	before = kernel_fake_looked(kernel);
+	turn();
+	CHECK(has_route(0, "10.40.0.0/16") && has_route(0, "10.47.0.0/16"));
+	CHECK_INT(kernel_fake_looked(kernel) - before, 1);
+	before = kernel_fake_looked(kernel);
+	apply_full(apply);
+	CHECK_INT(kernel_fake_looked(kernel) - before, 1);
+	end();
+}
+
 TEST(a_gateway_forwards_until_it_is_none)
 {
 	begin();
@@ -332,6 +416,39 @@ TEST(a_gateway_forwards_until_it_is_none)
 	withdraw(0, "g");
 	turn();
 	CHECK_INT(kernel_fake_host(kernel)->forwarding, FORWARD_4);
+	end();
+}
+
+static void note(void *owner, const struct op *op)
+{
+	struct buf *b = owner;
+	char text[OP_TEXT_SIZE];
+
+	op_format(op, text, sizeof(text));
+	buf_printf(b, "%.*s ", (int)strcspn(text, " "), text);
+}
+
+/* Forwarding never runs without the rules that keep others apart, and others' forwarding is theirs. */
+TEST(forwarding_is_on_only_behind_its_rules)
+{
+	struct buf ops = { 0 };
+
+	begin();
+	kernel_fake_watch(kernel, note, &ops);
+	offer(0, "g", "here", "10.42.0.0/16", NULL, NAT_MASQUERADE);
+	turn();
+	CHECK_STR(buf_cstr(&ops), "nft forward-on ");
+	buf_clear(&ops);
+	withdraw(0, "g");
+	turn();
+	CHECK_STR(buf_cstr(&ops), "nft forward-off nft-last ");
+	buf_clear(&ops);
+	/* Somebody else switches it on. */
+	kernel_fake_host(kernel)->forwarding = FORWARD_4;
+	apply_full(apply);
+	CHECK_STR(buf_cstr(&ops), "nft ");
+	check_settled();
+	buf_done(&ops);
 	end();
 }
 

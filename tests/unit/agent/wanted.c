@@ -365,4 +365,65 @@ TEST(no_two_peers_share_a_prefix)
 	}
 }
 
+static void add_link(struct host *h, const char *name)
+{
+	struct wg_link *l = host_add_link(h, name);
+
+	wg_link_add_address(l, &(struct prefix){ .addr = { AF_INET, { 10, 9, 0, 1 } }, .len = 24 });
+}
+
+TEST(rules_of_what_goes_stay_until_it_is_gone)
+{
+	struct host now = { 0 }, h = { 0 }, none = { 0 };
+
+	add_link(&now, "wr-a");
+	add_link(&now, "wr-b");
+	host_sort(&now);
+	add_link(&h, "wr-a");
+	wanted_finish(&h, &now);
+	CHECK(h.nft_first && strstr(h.nft_first, "iifname \"wr-b\" counter drop"));
+	CHECK(!strstr(h.nft, "wr-b"));
+	/* As it is there already, with both: nothing is written before wr-b is gone. */
+	wanted_finish(&now, &none);
+	CHECK_STR(h.nft_first, now.nft);
+	CHECK(!now.nft_first);
+	host_done(&h);
+	add_link(&h, "wr-a");
+	add_link(&h, "wr-b");
+	wanted_finish(&h, &now);
+	CHECK(!h.nft_first);
+	/* When all goes the table goes last, as it is. */
+	wanted_finish(&none, &now);
+	CHECK(!none.nft && !none.nft_first);
+	host_done(&now);
+	host_done(&h);
+}
+
+TEST(forwarding_of_ours_keeps_others_apart)
+{
+	static const struct {
+		unsigned on, ours;
+		bool gateway, forwards, isolated;
+	} table[] = {
+		{ 0, 0, false, false, false },	     { FORWARD_4, 0, false, true, false },
+		{ 0, 0, true, true, true },	     { FORWARD_4, FORWARD_4, true, true, true },
+		{ FORWARD_4, 0, true, true, false }, { FORWARD_4, FORWARD_4, false, false, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		struct host now = { .forwarding = table[i].on, .forwarding_ours = table[i].ours };
+		struct host h = { 0 };
+		struct prefix range = { .addr = { AF_INET, { 10, 42 } }, .len = 16 };
+
+		add_link(&h, "wr-a");
+		if (table[i].gateway)
+			wg_link_add_published(&h.links[0], &range, true);
+		wanted_finish(&h, &now);
+		CHECK_INT(h.forwards != 0, table[i].forwards);
+		CHECK_INT(strstr(h.nft, "nfproto ipv4 counter drop") != NULL, table[i].isolated);
+		CHECK(!strstr(h.nft, "nfproto ipv6"));
+		host_done(&h);
+	}
+}
+
 TEST_MAIN("wanted")

@@ -517,4 +517,27 @@ TEST(kinds)
 	}
 }
 
+TEST(private_addresses)
+{
+	static const struct {
+		const char *text;
+		bool private;
+	} table[] = {
+		{ "9.255.255.255", false },  { "10.0.0.0", true },	{ "10.255.255.255", true },
+		{ "172.15.255.255", false }, { "172.16.0.0", true },	{ "172.31.255.255", true },
+		{ "172.32.0.0", false },     { "192.168.255.1", true }, { "192.169.0.0", false },
+		{ "100.63.255.255", false }, { "100.64.0.0", true },	{ "100.127.255.255", true },
+		{ "100.128.0.0", false },    { "203.0.113.1", false },	{ "fbff::1", false },
+		{ "fc00::1", true },	     { "fdff::1", true },	{ "fe00::1", false },
+		{ "2001:db8::1", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		struct addr a = A(table[i].text);
+
+		if (addr_is_private(&a) != table[i].private)
+			test_end(false, "%s", table[i].text);
+	}
+}
+
 TEST_MAIN("addr")
