@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * HTTP: a small server inside the loop (libmicrohttpd) and one blocking client request (libcurl).
+ * HTTP: a small server inside the loop (libmicrohttpd) and one blocking client request (over lib/fetch.h).
  * Unix sockets, and TCP with TLS for the server.
  */
 #pragma once
@@ -53,8 +53,8 @@ void http_reply(struct http_request *r, unsigned status, const char *type, const
 		size_t len);
 
 /* One request, blocking. `base`: unix:PATH or http(s)://HOST:PORT. Returns the status code, or
- * -ECONNREFUSED / -ENOENT / -EACCES / -ETIMEDOUT / -EIO when there is no answer. `body` NULL: none. The
- * answer is appended to `out`; -EFBIG when it is longer than 16 MiB. */
+ * -ECONNREFUSED / -ENOENT / -EACCES / -ETIMEDOUT / -EIO when there is no answer, -EINVAL when `base` is no
+ * URL. `body` NULL: none. The answer is appended to `out`; -EFBIG when it is longer than 16 MiB. */
 struct http_call {
 	const char *base;
 	const char *method;
