@@ -546,14 +546,14 @@ static int decode(const struct decoder *d, const struct json_field *f, json_t *v
 	count = count_fields(f->fields);
 	for (void *i = json_object_iter(v); r == 0 && i; i = json_object_iter_next(v, i)) {
 		int k = find_field(f->fields, count, json_object_iter_key(i), found);
+		const struct json_field *e = &f->fields[MAX(k, 0)];
+		struct place place = { .up = at, .name = e->name };
 
-		if (k >= 0) {
-			struct place place = { .up = at, .name = f->fields[k].name };
-
-			r = decode(d, &f->fields[k], json_object_iter_value(i), to, false, &place);
-			seen |= UINT64_C(1) << k;
-			found = k;
-		}
+		if (k < 0 || (e->nullable && json_is_null(json_object_iter_value(i))))
+			continue;
+		r = decode(d, e, json_object_iter_value(i), to, false, &place);
+		seen |= UINT64_C(1) << k;
+		found = k;
 	}
 	return r < 0 ? r : check_missing(d, f->fields, seen, at);
 }

@@ -74,9 +74,10 @@ struct json_field {
 	enum json_kind kind;
 	size_t offset;
 	bool optional;
-	bool array;   /* elements of `kind`, pointer at `offset`, count at `count_offset` */
-	bool map;     /* with `array`: a JSON object, keys into the element's `key_offset` */
-	bool pointer; /* with JSON_OBJECT, not array; needs element_size: JSON_POINTER */
+	bool array;    /* elements of `kind`, pointer at `offset`, count at `count_offset` */
+	bool map;      /* with `array`: a JSON object, keys into the element's `key_offset` */
+	bool pointer;  /* with JSON_OBJECT, not array; needs element_size: JSON_POINTER */
+	bool nullable; /* reading: null counts as absent */
 	size_t count_offset;
 	size_t element_size;
 	size_t key_offset;

@@ -137,10 +137,19 @@ static void variable_name(const char *name, struct buf *out)
 		buf_char(out, *name == '-' ? '_' : (char)toupper((unsigned char)*name));
 }
 
+static bool has_list(const struct opt_command *c)
+{
+	for (size_t i = 0; i < opt_count(c); i++)
+		if (c->opts[i].kind == OPT_LIST)
+			return true;
+	return false;
+}
+
 __attribute__((noreturn)) static void help(const struct opt_command *c)
 {
 	static const struct opt help_option = { .name = "help", .help = "show this text" };
-	size_t column = 2 + strlen("--help") + 2;
+	static const struct opt version_option = { .name = "version", .help = "print the version" };
+	size_t column = 2 + strlen(c->version ? "--version" : "--help") + 2;
 	struct buf out = { 0 };
 
 	buf_printf(&out, "Usage: %s ", program());
@@ -160,6 +169,8 @@ __attribute__((noreturn)) static void help(const struct opt_command *c)
 	buf_str(&out, "\nOptions:\n");
 	for (size_t i = 0; i < opt_count(c); i++)
 		option_help(&c->opts[i], column, &out);
+	if (c->version)
+		option_help(&version_option, column, &out);
 	option_help(&help_option, column, &out);
 	if (opt_count(c)) {
 		struct buf sentence = { 0 };
@@ -167,7 +178,9 @@ __attribute__((noreturn)) static void help(const struct opt_command *c)
 		buf_printf(&sentence, "Each option can also come from the environment: --%s is ",
 			   c->opts[0].name);
 		variable_name(c->opts[0].name, &sentence);
-		buf_str(&sentence, "; a repeated option is a comma-separated list there.");
+		buf_str(&sentence, has_list(c) ? "; a repeated option is a comma-separated list"
+						 " there." :
+						 ".");
 		buf_char(&out, '\n');
 		wrap(&out, buf_cstr(&sentence), 0, 0);
 		buf_done(&sentence);
@@ -232,6 +245,10 @@ static int read_option(struct parser *p, int argc, char **argv, int at)
 
 	if (strcmp(name, "help") == 0)
 		help(p->command);
+	if (p->command->version && strcmp(name, "version") == 0) {
+		printf("%s %s\n", program(), p->command->version);
+		exit(fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS);
+	}
 	i = find(p->command, name, n);
 	o = &p->command->opts[i];
 	p->seen[i] = true;

@@ -31,13 +31,14 @@ struct opt_command {
 	const char *about;    /* one sentence */
 	const struct opt *opts;
 	int min_args, max_args; /* words beside the options; max -1: any number */
+	const char *version;	/* "1.2.3": there is --version; NULL: there is none */
 };
 
 /* Reads `argv[1..]`: `--name VALUE`, `--name=VALUE`; `--` ends the options, which may stand before,
  * between and after the words. Words are gathered in argv[1..n] (argv[0] stays) with a NULL behind
  * them, and n (0 or more) is returned. An option on the command line hides its variable (an empty
  * variable counts as unset; a flag's is 1 or 0); of a value given twice the last counts. It prints
- * and exits itself: 0 after --help, 2 on wrong usage (with the sentence and "try --help"). Strings
+ * and exits itself: 0 after --help and --version, 2 on wrong usage (with the sentence and "try --help"). Strings
  * point into argv, the environment, or memory that is kept. */
 int opt_parse(int argc, char **argv, const struct opt_command *c);
 /* Prints "PROGRAM: SENTENCE" and exits. Status 1: refused, 2: usage, 3: cannot be reached. */

@@ -246,6 +246,24 @@ static const struct {
 	{ "{\"later\":\"a\\u0000b\"" REST, "", "has a NUL in a string (at byte 19)" },
 };
 
+TEST(null_is_absent_where_it_may_be)
+{
+	static const struct json_field nullable[] = {
+		JSON_FIELD(struct pair, name, JSON_STRING, .optional = true, .nullable = true),
+		JSON_FIELD(struct pair, value, JSON_U64, .nullable = true), JSON_END
+	};
+	struct pair p = { 0 };
+	struct json_error err;
+	struct arena a = { 0 };
+	char text[JSON_ERROR_SIZE];
+
+	CHECK_INT(json_decode(&a, "{\"name\":null,\"value\":1}", 23, nullable, &p, &err), 0);
+	CHECK(!p.name && p.value == 1);
+	CHECK_INT(json_decode(&a, "{\"value\":null}", 14, nullable, &p, &err), -EBADMSG);
+	CHECK_STR(json_error_text(&err, text), "value is missing");
+	arena_done(&a);
+}
+
 TEST(refuses_bad_values)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(bad_values); i++) {
