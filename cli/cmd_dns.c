@@ -3,16 +3,21 @@
  * warren dns list | stanza
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/client.h"
 #include "cli/command.h"
+#include "cli/dns_stanza.h"
 #include "cli/say.h"
 #include "cli/table.h"
+#include "lib/mem.h"
 #include "lib/opt.h"
 #include "schemas/api.h"
 
-#define FORWARDS_MAX 15 /* CoreDNS takes no more */
+#define DNS_PORT 53
+#define BINDS_MAX 8
+#define NODELOCALDNS "169.254.20.10"
 
 static void names_print(const char *path)
 {
@@ -47,12 +52,10 @@ int cmd_dns_list(int argc, char **argv)
 }
 
 /* ADDRESS, ADDRESS:PORT, [ADDRESS]:PORT. */
-static bool is_forward(const char *text)
+static bool parse_forward(const char *text, struct endpoint *ret)
 {
-	struct endpoint e;
-	struct addr a;
-
-	return addr_parse(text, &a) == 0 || endpoint_parse(text, &e) == 0;
+	*ret = (struct endpoint){ .port = DNS_PORT };
+	return addr_parse(text, &ret->addr) == 0 || endpoint_parse(text, ret) == 0;
 }
 
 static bool is_gateway(const struct api_gateway *g, size_t count, const char *node)
@@ -65,12 +68,11 @@ static bool is_gateway(const struct api_gateway *g, size_t count, const char *no
 }
 
 /* The gateways' own addresses in the network: their agents answer there. */
-static void forward_to_gateways(const char *network, struct buf *out)
+static void forward_to_gateways(const char *network, struct stanza *s)
 {
 	struct buf gateways = { 0 }, nodes = { 0 };
-	size_t gateway_count, node_count, count = 0;
+	size_t gateway_count, node_count;
 	struct arena a = { 0 };
-	char text[ADDR_SIZE];
 	struct api_gateway *g;
 	struct api_node *n;
 
@@ -82,10 +84,11 @@ static void forward_to_gateways(const char *network, struct buf *out)
 			&node_count);
 	for (size_t i = 0; i < node_count; i++)
 		for (size_t k = 0; is_gateway(g, gateway_count, n[i].name) &&
-				   k < n[i].address_count && count < FORWARDS_MAX;
-		     k++, count++)
-			buf_printf(out, " %s", addr_format(&n[i].addresses[k], text));
-	if (!count)
+				   k < n[i].address_count && s->forward_count < STANZA_FORWARDS_MAX;
+		     k++)
+			s->forwards[s->forward_count++] =
+				(struct endpoint){ n[i].addresses[k], DNS_PORT };
+	if (!s->forward_count)
 		opt_fail(1,
 			 "network %s has no gateway whose agent could be asked; give --forward "
 			 "ADDRESS[:PORT] of an agent in that network",
@@ -95,48 +98,138 @@ static void forward_to_gateways(const char *network, struct buf *out)
 	arena_done(&a);
 }
 
+struct zones {
+	char *list[STANZA_ZONES_MAX + 1];
+	size_t count;
+};
+
+static void add_zone(void *owner, const char *zone)
+{
+	struct zones *z = owner;
+
+	for (size_t i = 0; i < z->count; i++)
+		if (strcmp(z->list[i], zone) == 0)
+			return;
+	if (z->count == STANZA_ZONES_MAX)
+		opt_fail(1, "the ranges have more than %d zones", STANZA_ZONES_MAX);
+	z->list[z->count++] = xstrdup(zone);
+}
+
+/* Of the network's ranges, and of those whose addresses exporters publish. */
+static void add_reverse_zones(const char *network, struct zones *z)
+{
+	struct api_network n = { 0 };
+	struct api_exporter *e;
+	struct arena a = { 0 };
+	struct buf path = { 0 };
+	size_t count;
+
+	client_path(&path, "/v1/networks/", network, NULL);
+	client_get(SERVER_COORDINATOR, buf_cstr(&path), &a, api_network_fields, &n);
+	for (size_t i = 0; i < n.range_count; i++)
+		stanza_reverse(&n.ranges[i], add_zone, z);
+	e = client_list(SERVER_COORDINATOR, "/v1/exporters", &a, api_exporter_fields, sizeof(*e),
+			&count);
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; strcmp(e[i].network, network) == 0 && k < e[i].range_count; k++)
+			stanza_reverse(&e[i].ranges[k], add_zone, z);
+	buf_done(&path);
+	arena_done(&a);
+}
+
+static enum stanza_form form_of(const char *name)
+{
+	for (unsigned i = 0; stanza_form_names[i]; i++)
+		if (strcmp(stanza_form_names[i], name) == 0)
+			return (enum stanza_form)i;
+	opt_fail(2,
+		 "--for: %s is none of coredns, coredns-custom, nodelocaldns, dnsmasq, unbound, "
+		 "kube-dns",
+		 name);
+}
+
+/* What the options mean, or what the network has. */
+static void make_stanza(const char *network, const char *const *typed, bool clusterset,
+			bool reverse, struct zones *z, struct stanza *s)
+{
+	for (size_t i = 0; typed[i]; i++)
+		if (!parse_forward(typed[i], &s->forwards[s->forward_count++]))
+			opt_fail(2, "--forward: %s is not ADDRESS[:PORT]", typed[i]);
+	if (!typed[0])
+		forward_to_gateways(network, s);
+	add_zone(z, network);
+	if (clusterset)
+		add_zone(z, "clusterset.local");
+	if (reverse)
+		add_reverse_zones(network, z);
+	s->zones = (const char *const *)z->list;
+}
+
 int cmd_dns_stanza(int argc, char **argv)
 {
-	const char *network = NULL, *typed[FORWARDS_MAX + 1] = { 0 };
-	struct buf forward = { 0 };
+	const char *network = NULL, *form = "coredns", *typed[STANZA_FORWARDS_MAX + 1] = { 0 };
+	const char *binds[BINDS_MAX + 1] = { 0 };
+	bool clusterset = false, reverse = false;
+	struct stanza s = { .binds = binds };
+	struct zones z = { 0 };
+	struct buf out = { 0 };
 	const struct opt opts[] = {
 		{ .name = "network",
 		  .kind = OPT_VALUE,
 		  .arg = "NAME",
 		  .help = "the network whose names are to be resolved",
 		  .value = &network },
+		{ .name = "for",
+		  .kind = OPT_VALUE,
+		  .arg = "FORM",
+		  .help = "what it is to be pasted into: coredns (its Corefile, the default), "
+			  "coredns-custom, nodelocaldns, dnsmasq, unbound or kube-dns",
+		  .value = &form },
 		{ .name = "forward",
 		  .kind = OPT_LIST,
 		  .arg = "ADDRESS[:PORT]",
 		  .help = "where an agent of that network answers (the gateways' addresses in it); "
 			  "may be repeated",
 		  .list = typed,
-		  .list_max = FORWARDS_MAX },
+		  .list_max = STANZA_FORWARDS_MAX },
+		{ .name = "clusterset",
+		  .kind = OPT_FLAG,
+		  .help = "clusterset.local, too",
+		  .flag = &clusterset },
+		{ .name = "reverse",
+		  .kind = OPT_FLAG,
+		  .help = "names of addresses, too",
+		  .flag = &reverse },
+		{ .name = "bind",
+		  .kind = OPT_LIST,
+		  .arg = "ADDRESS",
+		  .help = "of nodelocaldns: the addresses that it has (" NODELOCALDNS ")",
+		  .list = binds,
+		  .list_max = BINDS_MAX },
 		{ 0 },
 	};
+	enum stanza_form f;
 
 	opt_parse(
 		argc, argv,
 		&(struct opt_command){
-			.synopsis = "dns stanza --network NAME [--forward ADDRESS[:PORT]]...",
-			.about =
-				"Prints what a cluster's CoreDNS needs in its Corefile to resolve a "
-				"network's names.",
+			.synopsis = "dns stanza --network NAME [OPTION...]",
+			.about = "Prints what a cluster's DNS server needs in its configuration to "
+				 "resolve a network's names.",
 			.opts = opts });
 	if (!network)
 		opt_fail(2, "--network is missing; try --help");
-	for (size_t i = 0; typed[i]; i++) {
-		if (!is_forward(typed[i]))
-			opt_fail(2, "--forward: %s is not ADDRESS[:PORT]", typed[i]);
-		buf_printf(&forward, " %s", typed[i]);
-	}
-	if (!typed[0])
-		forward_to_gateways(network, &forward);
-	say("%s:53 {", network);
-	say("    errors");
-	say("    cache 30");
-	say("    forward .%s", buf_cstr(&forward));
-	say("}");
-	buf_done(&forward);
+	f = form_of(form);
+	if (binds[0] && f != STANZA_NODELOCALDNS)
+		opt_fail(2, "--bind goes with --for nodelocaldns; try --help");
+	if (!binds[0])
+		binds[0] = NODELOCALDNS;
+	s.network = network;
+	make_stanza(network, typed, clusterset, reverse, &z, &s);
+	stanza_write(f, &s, &out);
+	fputs(buf_cstr(&out), stdout);
+	buf_done(&out);
+	while (z.count)
+		free(z.list[--z.count]);
 	return 0;
 }

@@ -17,13 +17,15 @@ static void exporters_print(const char *path)
 	struct api_exporter *e =
 		client_list(SERVER_COORDINATOR, path, &a, api_exporter_fields, sizeof(*e), &count);
 
-	table_begin(&t, "ID", "NETWORK", "SITE", "GENERATION", "RECORDS", "ONLINE", "SEEN", NULL);
+	table_begin(&t, "ID", "NETWORK", "SITE", "RECORDS", "OFFERED", "NOT-CARRIED", "ONLINE",
+		    "SEEN", NULL);
 	for (size_t i = 0; i < count; i++) {
 		table_text(&t, e[i].id);
 		table_text(&t, e[i].network);
 		table_text(&t, e[i].site);
-		table_cell(&t, "%llu", (unsigned long long)e[i].generation);
 		table_cell(&t, "%llu", (unsigned long long)e[i].records);
+		table_prefixes(&t, e[i].offered, e[i].offered_count);
+		table_prefixes(&t, e[i].not_carried, e[i].not_carried_count);
 		table_text(&t, e[i].online ? "yes" : "no");
 		table_ago(&t, e[i].last_seen);
 	}

@@ -18,44 +18,53 @@
 /* What create and set share, as typed. */
 struct settings_text {
 	const char *ranges[GATEWAY_RANGES_MAX + 1], *as[GATEWAY_RANGES_MAX + 1];
+	const char *from_site;
 	const char *priority, *nat;
 };
 
-#define SETTINGS_OPTS(t)                                                                           \
-	{ .name = "range",                                                                         \
-	  .kind = OPT_LIST,                                                                        \
-	  .arg = "CIDR",                                                                           \
-	  .help = "a range of the site that it carries into the network; may be repeated",         \
-	  .list = (t).ranges,                                                                      \
-	  .list_max = GATEWAY_RANGES_MAX },                                                        \
-		{ .name = "as",                                                                    \
-		  .kind = OPT_LIST,                                                                \
-		  .arg = "CIDR",                                                                   \
-		  .help = "for sites that overlap: refused by this version",                       \
-		  .list = (t).as,                                                                  \
-		  .list_max = GATEWAY_RANGES_MAX },                                                \
-		{ .name = "priority",                                                              \
-		  .kind = OPT_VALUE,                                                               \
-		  .arg = "N",                                                                      \
-		  .help = "of several gateways of a range the lowest number is used (100)",        \
-		  .value = &(t).priority },                                                        \
-	{                                                                                          \
-		.name = "nat", .kind = OPT_VALUE, .arg = "MODE",                                   \
-		.help = "masquerade: what comes from the network bears the gateway's address in "  \
-			"its site (the default); none: it keeps its own",                          \
-		.value = &(t).nat                                                                  \
+#define SETTINGS_OPTS(t)                                                                             \
+	{ .name = "range",                                                                           \
+	  .kind = OPT_LIST,                                                                          \
+	  .arg = "CIDR",                                                                             \
+	  .help = "a range of the site that it carries into the network; may be repeated",           \
+	  .list = (t).ranges,                                                                        \
+	  .list_max = GATEWAY_RANGES_MAX },                                                          \
+		{ .name = "from-site",                                                               \
+		  .kind = OPT_VALUE,                                                                 \
+		  .arg = "SITE",                                                                     \
+		  .help = "instead of --range: what the exporters of its site offer, now and later", \
+		  .value = &(t).from_site },                                                         \
+		{ .name = "as",                                                                      \
+		  .kind = OPT_LIST,                                                                  \
+		  .arg = "CIDR",                                                                     \
+		  .help = "for sites that overlap: refused by this version",                         \
+		  .list = (t).as,                                                                    \
+		  .list_max = GATEWAY_RANGES_MAX },                                                  \
+		{ .name = "priority",                                                                \
+		  .kind = OPT_VALUE,                                                                 \
+		  .arg = "N",                                                                        \
+		  .help = "of several gateways of a range the lowest number is used (100)",          \
+		  .value = &(t).priority },                                                          \
+	{                                                                                            \
+		.name = "nat", .kind = OPT_VALUE, .arg = "MODE",                                     \
+		.help = "masquerade: what comes from the network bears the gateway's address in "    \
+			"its site (the default); none: it keeps its own",                            \
+		.value = &(t).nat                                                                    \
 	}
 
 static void settings_encode(const struct settings_text *t, struct buf *body)
 {
 	bool known = !t->nat;
 
+	if (t->ranges[0] && t->from_site)
+		opt_fail(2, "--range and --from-site exclude each other; try --help");
 	for (unsigned i = 0; !known && nat_mode_names[i]; i++)
 		known = strcmp(nat_mode_names[i], t->nat) == 0;
 	if (!known)
 		opt_fail(2, "--nat: %s is neither masquerade nor none", t->nat);
 	body_words(body, "ranges", t->ranges);
 	body_words(body, "as", t->as);
+	body_word(body, "from_site", t->from_site);
 	body_number(body, "priority", "priority", t->priority, 0, PRIORITY_MAX);
 	body_word(body, "nat", t->nat);
 }
@@ -83,6 +92,11 @@ static void gateway_print(const struct buf *answer)
 		else
 			say("range      %s", range);
 	}
+	if (g.from_site)
+		say("follows    the offers of site %s", g.from_site);
+	for (size_t i = 0; i < g.not_carried_count; i++)
+		say("not carried %s: %s", prefix_format(&g.not_carried[i].range, range),
+		    g.not_carried[i].why);
 	say("priority   %llu", (unsigned long long)g.priority);
 	say("nat        %s", nat_mode_names[g.nat]);
 	arena_done(&a);
@@ -134,7 +148,7 @@ int cmd_gateway_create(int argc, char **argv)
 		  &(struct opt_command){
 			  .synopsis =
 				  "gateway create --network NAME (--node NODE | --tag TAG --site "
-				  "SITE) --range CIDR... [OPTION...]",
+				  "SITE) (--range CIDR... | --from-site SITE) [OPTION...]",
 			  .about = "Makes a gateway: it carries ranges of its site, of pods, "
 				   "services or a LAN, into a network. Prints its id.",
 			  .opts = opts });
@@ -144,8 +158,9 @@ int cmd_gateway_create(int argc, char **argv)
 		opt_fail(2, "give one of --node NODE and --tag TAG; try --help");
 	if (tag && !site)
 		opt_fail(2, "--tag needs --site, whose nodes these are; try --help");
-	if (!typed.ranges[0])
-		opt_fail(2, "--range is missing, for example --range 10.42.0.0/16; try --help");
+	if (!typed.ranges[0] && !typed.from_site)
+		opt_fail(2, "--range is missing, for example --range 10.42.0.0/16, or --from-site "
+			    "SITE; try --help");
 	body_begin(&body);
 	body_word(&body, "network", network);
 	body_word(&body, "node", node);
@@ -192,15 +207,19 @@ int cmd_gateway_set(int argc, char **argv)
 		argc, argv,
 		&(struct opt_command){ .synopsis = "gateway set ID OPTION...",
 				       .about = "Changes what is given of a gateway. --range names "
-						"all its ranges anew.",
+						"all its ranges anew, --from-site takes just those "
+						"that the exporters of its site offer now, and "
+						"those that they add.",
 				       .opts = opts,
 				       .min_args = 1,
 				       .max_args = 1 });
 	body_begin(&body);
 	settings_encode(&typed, &body);
 	if (body_is_empty(&body))
-		opt_fail(2, "there is nothing to change: give --range, --as, --priority or --nat; "
-			    "try --help");
+		opt_fail(2,
+			 "there is nothing to change: give --range, --from-site, --as, --priority "
+			 "or --nat; "
+			 "try --help");
 	gateway_send("PATCH", argv[1], body_end(&body), json);
 	buf_done(&body);
 	return 0;
@@ -214,13 +233,15 @@ static void gateways_print(const char *path)
 	struct api_gateway *g =
 		client_list(SERVER_COORDINATOR, path, &a, api_gateway_fields, sizeof(*g), &count);
 
-	table_begin(&t, "ID", "NETWORK", "SITE", "NODES", "RANGES", "PRIORITY", "NAT", NULL);
+	table_begin(&t, "ID", "NETWORK", "SITE", "NODES", "RANGES", "FOLLOWS", "PRIORITY", "NAT",
+		    NULL);
 	for (size_t i = 0; i < count; i++) {
 		table_text(&t, g[i].id);
 		table_text(&t, g[i].network);
 		table_text(&t, g[i].site);
 		table_words(&t, g[i].nodes, g[i].node_count);
 		table_prefixes(&t, g[i].ranges, g[i].range_count);
+		table_text(&t, g[i].from_site);
 		table_cell(&t, "%llu", (unsigned long long)g[i].priority);
 		table_text(&t, nat_mode_names[g[i].nat]);
 	}

@@ -14,6 +14,7 @@
 #include "lib/file.h"
 #include "lib/opt.h"
 #include "schemas/api.h"
+#include "schemas/token.h"
 
 /* The word itself, @FILE, or - for standard input; without the newline at its end. The word is wiped:
  * a process list shows it no longer than it must. */
@@ -39,6 +40,21 @@ static char *token_read(char *word)
 	return buf_take(&b);
 }
 
+static void token_of(const char *text, const char *network)
+{
+	struct token token;
+	char why[256];
+
+	if (token_parse(text, &token, why, sizeof(why)) < 0)
+		opt_fail(1, "the token cannot be read: %s", why);
+	if (strcmp(token.network, network) != 0)
+		opt_fail(1,
+			 "the token is of network %s, not of %s; make one with "
+			 "`warren token create --network %s`",
+			 token.network, network, network);
+	token_done(&token);
+}
+
 static void joined_print(const struct buf *answer)
 {
 	struct api_joined joined = { 0 };
@@ -59,7 +75,7 @@ int cmd_join(int argc, char **argv)
 {
 	struct buf body = { 0 }, answer = { 0 };
 	struct api_join request = { 0 };
-	const char *name = NULL;
+	const char *name = NULL, *network = NULL;
 	bool json = false, hold = false;
 	const struct opt opts[] = {
 		{ .name = "name",
@@ -67,6 +83,11 @@ int cmd_join(int argc, char **argv)
 		  .arg = "NAME",
 		  .help = "the wished name (the host's)",
 		  .value = &name },
+		{ .name = "network",
+		  .kind = OPT_VALUE,
+		  .arg = "NETWORK",
+		  .help = "refuse a token of another network",
+		  .value = &network },
 		{ .name = "hold",
 		  .kind = OPT_FLAG,
 		  .help = "stay, as the holder of the membership: another node gets a place "
@@ -77,14 +98,17 @@ int cmd_join(int argc, char **argv)
 	};
 
 	opt_parse(argc, argv,
-		  &(struct opt_command){ .synopsis = "join TOKEN [--name NAME] [--hold]",
-					 .about = "Joins this machine to the token's network, and "
-						  "returns when the network is there. TOKEN may be "
-						  "@FILE, or - for standard input.",
-					 .opts = opts,
-					 .min_args = 1,
-					 .max_args = 1 });
+		  &(struct opt_command){
+			  .synopsis = "join TOKEN [--name NAME] [--network NETWORK] [--hold]",
+			  .about = "Joins this machine to the token's network, and "
+				   "returns when the network is there. TOKEN may be "
+				   "@FILE, or - for standard input.",
+			  .opts = opts,
+			  .min_args = 1,
+			  .max_args = 1 });
 	request.token = token_read(argv[1]);
+	if (network)
+		token_of(request.token, network);
 	if (hold) {
 		int status = hold_run(request.token, name);
 

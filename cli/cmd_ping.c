@@ -87,6 +87,20 @@ static void ping(const struct api_resolved *to, uint64_t count, struct tally *t)
 	close(fd);
 }
 
+/* What the word means, without saying it twice. */
+static void target_print(const char *word, const struct api_resolved *to)
+{
+	const char *name = to->name && strcmp(to->name, word) != 0 ? to->name : NULL;
+	char text[ADDR_SIZE];
+	bool is_address = strcmp(addr_format(&to->address, text), word) == 0;
+
+	if (to->gateway)
+		say("%s is in a range that %s carries in %s", word, to->gateway, to->network);
+	else
+		say("%s is %s%s%s in %s%s", word, name ? name : "", name && !is_address ? ", " : "",
+		    name && is_address ? "" : text, to->network, to->self ? " (this machine)" : "");
+}
+
 int cmd_ping(int argc, char **argv)
 {
 	struct api_resolved to = { 0 };
@@ -95,7 +109,6 @@ int cmd_ping(int argc, char **argv)
 	struct tally t = { 0 };
 	uint64_t count = COUNT_DEFAULT;
 	const char *count_text = NULL;
-	char text[ADDR_SIZE];
 	const struct opt opts[] = {
 		{ .name = "count",
 		  .kind = OPT_VALUE,
@@ -117,11 +130,7 @@ int cmd_ping(int argc, char **argv)
 		opt_fail(2, "--count: %s is not a number from 1 to 1000000", count_text);
 	client_path(&path, "/v1/resolve?what=", argv[1], NULL);
 	client_get(SERVER_AGENT, buf_cstr(&path), &a, api_resolved_fields, &to);
-	if (to.gateway)
-		say("%s is in a range that %s carries in %s", argv[1], to.gateway, to.network);
-	else
-		say("%s is %s%s%s in %s%s", argv[1], to.name ? to.name : "", to.name ? ", " : "",
-		    addr_format(&to.address, text), to.network, to.self ? " (this machine)" : "");
+	target_print(argv[1], &to);
 	ping(&to, count, &t);
 	tally_print(&t);
 	arena_done(&a);

@@ -168,23 +168,67 @@ static void status_print(const struct buf *answer)
 	arena_done(&a);
 }
 
+/* 0, or 1 with a sentence. No answer at all ends with 3. */
+static int ready(const struct buf *answer, const char *network)
+{
+	struct api_status s = { 0 };
+	struct arena a = { 0 };
+	const struct api_status_network *n = NULL;
+	int status = 0;
+
+	client_decode(SERVER_AGENT, answer, &a, api_status_fields, &s);
+	for (size_t i = 0; network && i < s.network_count; i++)
+		if (strcmp(s.networks[i].name, network) == 0)
+			n = &s.networks[i];
+	if (network && (!n || !n->up)) {
+		fprintf(stderr, "warren: network %s is not up: %s\n", network,
+			!n		? "this machine is not in it" :
+			n->problem	? n->problem :
+			s.problem_count ? s.problems[0] :
+					  "the agent has not applied it yet");
+		status = 1;
+	}
+	arena_done(&a);
+	return status;
+}
+
 int cmd_status(int argc, char **argv)
 {
 	struct buf answer = { 0 };
-	bool json = false;
-	const struct opt opts[] = { COMMAND_JSON(json), { 0 } };
+	const char *network = NULL;
+	bool json = false, is_ready = false;
+	const struct opt opts[] = {
+		{ .name = "ready",
+		  .kind = OPT_FLAG,
+		  .help = "print nothing, and end with 0 when the agent answers; for probes",
+		  .flag = &is_ready },
+		{ .name = "network",
+		  .kind = OPT_VALUE,
+		  .arg = "NAME",
+		  .help = "with --ready: and this network is up",
+		  .value = &network },
+		COMMAND_JSON(json),
+		{ 0 },
+	};
+	int status = 0;
 
 	opt_parse(
 		argc, argv,
-		&(struct opt_command){ .synopsis = "status",
+		&(struct opt_command){ .synopsis = "status [--ready [--network NAME]]",
 				       .about = "Shows this machine's networks and peers, and what "
 						"it hears from broker and coordinator.",
 				       .opts = opts });
+	if (network && !is_ready)
+		opt_fail(2, "--network goes with --ready; try --help");
+	if (is_ready && json)
+		opt_fail(2, "--ready prints nothing, also not --json");
 	client_call(SERVER_AGENT, "GET", "/v1/status", NULL, &answer);
-	if (json)
+	if (is_ready)
+		status = ready(&answer, network);
+	else if (json)
 		client_print_json(SERVER_AGENT, &answer);
 	else
 		status_print(&answer);
 	buf_done(&answer);
-	return 0;
+	return status;
 }

@@ -20,7 +20,7 @@ static bool why_print(const struct buf *answer)
 		const struct api_why_step *s = &w.steps[i];
 
 		/* What comes behind the failure is told, but it is not where to look. */
-		say("%-4s  %-8s  %s", s->ok ? "ok" : failed ? "-" : "FAIL", s->step, s->text);
+		say("%-4s  %-9s  %s", s->ok ? "ok" : failed ? "-" : "FAIL", s->step, s->text);
 		failed |= !s->ok;
 	}
 	ok = w.ok;

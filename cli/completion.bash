@@ -31,8 +31,8 @@ declare -gA _warren_options=(
 	["node show"]="--json"
 	["node rename"]=""
 	["node remove"]=""
-	["gateway create"]="--network --node --tag --site --range --as --priority --nat --json"
-	["gateway set"]="--range --as --priority --nat --json"
+	["gateway create"]="--network --node --tag --site --range --from-site --as --priority --nat --json"
+	["gateway set"]="--range --from-site --as --priority --nat --json"
 	["gateway list"]="--network --json"
 	["gateway show"]="--json"
 	["gateway delete"]=""
@@ -40,16 +40,19 @@ declare -gA _warren_options=(
 	["name list"]="--network --json"
 	["name delete"]="--network"
 	["dns list"]="--network --json"
-	["dns stanza"]="--network --forward"
+	["dns stanza"]="--network --for --forward --clusterset --reverse --bind"
 	["exporter list"]="--network --json"
 	["exporter remove"]=""
-	["join"]="--name --hold --json"
+	["join"]="--name --network --hold --json"
 	["leave"]="--all --json"
-	["status"]="--json"
+	["status"]="--ready --network --json"
 	["ping"]="--count"
 	["why"]="--json"
 	["diff"]="--json"
 )
+
+# Options without a value.
+declare -g _warren_flags=" --all --clusterset --help --hold --json --ready --reverse "
 
 # What the first word of a command is.
 declare -gA _warren_words=(
@@ -89,6 +92,7 @@ _warren_value() {
 	--network) _warren_candidates networks ;;
 	--node) _warren_candidates nodes ;;
 	--role) echo node exporter ;;
+	--for) echo coredns coredns-custom nodelocaldns dnsmasq unbound kube-dns ;;
 	--nat) echo masquerade none ;;
 	--expires | --forget | --max-stale) echo 90s 10m 24h 30d never ;;
 	esac
@@ -103,7 +107,7 @@ _warren() {
 		word=${COMP_WORDS[i]}
 		if [ -n "$option" ]; then
 			[ "$word" = = ] || option=
-		elif [[ $word = --*=* || $word = --all || $word = --hold || $word = --json || $word = --help ]]; then
+		elif [[ $word = --*=* || $_warren_flags = *" $word "* ]]; then
 			continue
 		elif [[ $word = --* ]]; then
 			option=$word

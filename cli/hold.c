@@ -4,6 +4,7 @@
  */
 #include "cli/hold.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,6 +114,22 @@ static bool hold_once(struct hold *h, int *ret_end)
 	return join;
 }
 
+/* The first process of a container has no default action: without this it would not end. Nothing is
+ * left to do: that the request ends tells the agent. */
+static void on_signal(int sig)
+{
+	(void)sig;
+	_exit(0);
+}
+
+static void end_on_signals(void)
+{
+	const struct sigaction sa = { .sa_handler = on_signal };
+
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+}
+
 int hold_run(char *text, const char *name)
 {
 	_cleanup_(freep) char *wish = name ? xstrdup(name) : NULL;
@@ -122,6 +139,7 @@ int hold_run(char *text, const char *name)
 	char why[256], sentence[128];
 	int end = -1;
 
+	end_on_signals();
 	if (token_parse(text, &token, why, sizeof(why)) < 0)
 		opt_fail(1, "the token cannot be read: %s", why);
 	snprintf(h.network, sizeof(h.network), "%s", token.network);

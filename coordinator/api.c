@@ -143,13 +143,23 @@ static void answer_error(struct api_call *c)
 	http_reply(c->request, c->why.status, NULL, c->answer.data, c->answer.len);
 }
 
+/* A list of one network is not just empty when there is no such network: somebody mistyped it. */
+static int check_network(struct api_call *c)
+{
+	const char *name = http_query(c->request, "network");
+	struct network n;
+	int r = name ? network_find(c->authority, &c->arena, name, &n, &c->why) : 0;
+
+	return r < 0 && r != -ECANCELED ? refuse_store(&c->why, r) : r;
+}
+
 static void handle(void *owner, struct http_request *r)
 {
 	struct api *api = owner;
 	struct api_call c = { .api = api, .authority = api->authority, .request = r };
 	const struct route *route = find_route(&c);
 
-	if (route && route->handler(&c) == 0)
+	if (route && check_network(&c) == 0 && route->handler(&c) == 0)
 		http_reply(r, route->status, NULL, buf_cstr(&c.answer), c.answer.len);
 	else
 		answer_error(&c);

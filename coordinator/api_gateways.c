@@ -63,8 +63,6 @@ int api_gateway_set(struct api_call *c)
 	int r = gateway_show(c->authority, &c->arena, c->name, &g, &c->why);
 
 	/* What the body does not name stays. */
-	wish.ranges = g.ranges;
-	wish.range_count = g.range_count;
 	wish.nat = g.nat;
 	wish.priority = g.priority;
 	if (r == 0)

@@ -13,6 +13,8 @@
 #include "coordinator/store.h"
 #include "schemas/api.h"
 
+struct map;
+
 struct authority {
 	struct store *store;
 	struct keys *keys;
@@ -126,13 +128,21 @@ int exporter_certificate(struct authority *a, const char *id, const char *csr_pe
  * multicast or reserved, not overlapping with a network's range? */
 int gateway_range_check(struct authority *a, struct arena *arena, const struct prefix *range,
 			struct refusal_reason *why);
+/* Does all of it lie in what is private: RFC 1918, RFC 6598, RFC 4193? */
+bool gateway_range_is_private(const struct prefix *range);
+/* Has the network addresses of the range's kind, IPv4 or IPv6? */
+bool gateway_family_fits(const struct network *n, const struct prefix *range);
+/* What the exporters of the site offer, in whatever network, each once, as far as the network of `g` has
+ * addresses of the kind. `site` must be the gateway's. */
+int gateway_ranges_offered(struct authority *a, struct arena *arena, struct gateway_row *g,
+			   const char *site, struct refusal_reason *why);
 /* All rules for the ranges of a gateway: also none that another site publishes, in whatever network
  * (one site may publish a range in several networks; a node without a site is a site of its own), none
  * with the broker or the public endpoint of a member of its network in it. `g` itself is left out of
  * the comparison, by id. */
 int gateway_ranges_check(struct authority *a, struct arena *arena, const struct gateway_row *g,
 			 struct refusal_reason *why);
-/* A new network's range: none that a gateway publishes. */
+/* A new network's range: none that a gateway publishes, none with the broker in it. */
 int gateway_network_check(struct authority *a, struct arena *arena, const struct prefix *range,
 			  struct refusal_reason *why);
 
@@ -141,7 +151,8 @@ int gateway_network_check(struct authority *a, struct arena *arena, const struct
 void gateway_defaults(struct api_gateway_create *ret);
 int gateway_create(struct authority *a, struct arena *arena, const struct api_gateway_create *wish,
 		   struct api_gateway *ret, struct refusal_reason *why);
-/* `wish`: all settings, ranges, nat and priority; what else is in it is not looked at. */
+/* `wish`: nat and priority as they shall be, and ranges or from_site; with neither of these it carries
+ * what it did, and follows its site if it did. What else is in it is not looked at. */
 int gateway_set(struct authority *a, const char *id, const struct api_gateway_create *wish,
 		struct refusal_reason *why);
 int gateway_show(struct authority *a, struct arena *arena, const char *id, struct api_gateway *ret,
@@ -159,6 +170,22 @@ int gateway_member_ended(struct authority *a, struct arena *arena, const struct 
 int gateway_network_end(struct authority *a, struct arena *arena, const char *network,
 			struct refusal_reason *why);
 int gateway_publish(struct authority *a, struct arena *arena, const struct gateway_row *g);
+/* Its row, its member in the journal, and the grants of its site. Inside the caller's transaction. */
+int gateway_store(struct authority *a, struct arena *arena, const struct gateway_row *g,
+		  struct refusal_reason *why);
+
+/* ---- gateway_grow.c: gateways that follow what their site's exporters offer */
+/* Those that have a from_site get what is offered and they lack, under the rules of
+ * gateway_ranges_check, and if it is private; one transaction for each gateway. Nothing is ever taken
+ * away. What may not be added is logged, once: `not_carried` remembers the sentences (by gateway and
+ * range, from malloc) from one call to the next, NULL at first; empty: all is carried. */
+int gateway_grow(struct authority *a, struct map **not_carried);
+/* What it lacks, and the sentence that says why. None when it does not follow. */
+int gateway_not_carried(struct authority *a, struct arena *arena, const struct gateway_row *g,
+			struct api_not_carried **ret, size_t *ret_count);
+/* What the exporter offers and a gateway that follows its site lacks. */
+int gateway_offer_missing(struct authority *a, struct arena *arena, struct exporter_row *e,
+			  struct prefix **ret, size_t *ret_count);
 
 /* ---- names.c: names added by hand */
 int name_add(struct authority *a, const struct api_name *wish, struct refusal_reason *why);
@@ -188,6 +215,9 @@ int exporter_publish(struct authority *a, struct arena *arena, const struct expo
 /* The grants of a site, in every network: its gateways have changed. */
 int exporter_grants_refresh(struct authority *a, struct arena *arena, const char *site,
 			    struct refusal_reason *why);
+/* Would the site's grants hold the ranges of all its gateways if this one were as `g`? */
+int exporter_grants_check(struct authority *a, struct arena *arena, const struct gateway_row *g,
+			  struct refusal_reason *why);
 int exporter_list(struct authority *a, struct arena *arena, const char *network,
 		  struct api_exporter **ret, size_t *ret_count, struct refusal_reason *why);
 /* Does a network have an exporter of this id? `network` NULL: any. */

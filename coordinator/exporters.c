@@ -22,9 +22,10 @@ static int prefix_order(const void *a, const void *b)
 	return prefix_cmp(a, b);
 }
 
-/* What the site's gateways carry, in any network, and what the token added; each once, sorted. */
+/* What the site's gateways carry, in any network, and what the token added; each once, sorted. `as`
+ * NULL, or how one of the gateways is to be taken. */
 static int grant_ranges(struct authority *a, struct arena *arena, const struct exporter_row *e,
-			struct prefix **ret, size_t *ret_count)
+			const struct gateway_row *as, struct prefix **ret, size_t *ret_count)
 {
 	struct gateway_row *gateways;
 	size_t count, all = e->range_count, kept = 0;
@@ -33,8 +34,11 @@ static int grant_ranges(struct authority *a, struct arena *arena, const struct e
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		if (as && strcmp(as->id, gateways[i].id) == 0)
+			gateways[i] = *as;
 		all += gateways[i].range_count;
+	}
 	ranges = arena_array(arena, all, sizeof(*ranges));
 	all = 0;
 	for (size_t i = 0; i < e->range_count; i++)
@@ -60,14 +64,14 @@ static void member_name(const char *id, char ret[static JOURNAL_NAME_MAX + 1])
 }
 
 static int grant_body(struct authority *a, struct arena *arena, const struct exporter_row *e,
-		      struct buf *out, struct refusal_reason *why)
+		      const struct gateway_row *as, struct buf *out, struct refusal_reason *why)
 {
 	struct grant grant = { .site = e->site, .generation = e->generation };
 	struct node_row node;
 	int r = store_node_get(a->store, arena, e->id, &node);
 
 	if (r == 0)
-		r = grant_ranges(a, arena, e, &grant.ranges, &grant.range_count);
+		r = grant_ranges(a, arena, e, as, &grant.ranges, &grant.range_count);
 	if (r < 0)
 		return r;
 	memcpy(grant.key, node.identity_key, KEY_LEN);
@@ -90,7 +94,7 @@ static int grant_put(struct authority *a, struct arena *arena, const struct expo
 	struct publisher_op ops[2] = { { .name = name } };
 	size_t count = 1;
 	struct buf text = { 0 };
-	int r = grant_body(a, arena, e, &text, why);
+	int r = grant_body(a, arena, e, NULL, &text, why);
 
 	member_name(e->id, name);
 	ops[0].body = buf_cstr(&text);
@@ -120,6 +124,24 @@ int exporter_grants_refresh(struct authority *a, struct arena *arena, const char
 	for (size_t i = 0; r == 0 && i < count; i++)
 		if (strcmp(rows[i].site, site) == 0)
 			r = exporter_publish(a, arena, &rows[i], why);
+	return r;
+}
+
+int exporter_grants_check(struct authority *a, struct arena *arena, const struct gateway_row *g,
+			  struct refusal_reason *why)
+{
+	struct exporter_row *rows;
+	size_t count;
+	int r = store_exporter_list(a->store, arena, NULL, NULL, &rows, &count);
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		struct buf text = { 0 };
+
+		if (!g->site || strcmp(rows[i].site, g->site) != 0)
+			continue;
+		r = grant_body(a, arena, &rows[i], g, &text, why);
+		buf_done(&text);
+	}
 	return r;
 }
 
@@ -316,11 +338,16 @@ int exporter_list(struct authority *a, struct arena *arena, const char *network,
 			.network = rows[i].network,
 			.site = rows[i].site,
 			.generation = rows[i].generation,
+			.offered = rows[i].offered,
+			.offered_count = rows[i].offered_count,
 			.records = dns_record_count(a->dns, rows[i].network, rows[i].id),
 		};
 		r = store_node_get(a->store, arena, rows[i].id, &node);
 		if (r == 0)
-			r = grant_ranges(a, arena, &rows[i], &e->ranges, &e->range_count);
+			r = grant_ranges(a, arena, &rows[i], NULL, &e->ranges, &e->range_count);
+		if (r == 0)
+			r = gateway_offer_missing(a, arena, &rows[i], &e->not_carried,
+						  &e->not_carried_count);
 		if (r < 0)
 			return r == -ECANCELED ? r : refuse_store(why, r);
 		e->online = node.online;

@@ -144,7 +144,8 @@ static int sites_check(struct authority *a, struct arena *arena, const struct ga
 	return r;
 }
 
-static int broker_check(const struct authority *a, const struct prefix *range,
+/* `so`: what would come of it, and what to do. */
+static int broker_check(const struct authority *a, const struct prefix *range, const char *so,
 			struct refusal_reason *why)
 {
 	static const char scheme[] = "mqtts://";
@@ -161,22 +162,28 @@ static int broker_check(const struct authority *a, const struct prefix *range,
 		if (hostport_parse(url, host, &port) < 0 || addr_parse(host, &address) < 0 ||
 		    !prefix_contains(range, &address))
 			continue;
-		return refuse(why, 409, "broker",
-			      "range %s contains %s, the broker's address: the nodes would look for"
-			      " the broker behind the gateway; publish ranges without it",
-			      prefix_format(range, text), host);
+		return refuse(why, 409, "broker", "range %s contains %s, the broker's address: %s",
+			      prefix_format(range, text), host, so);
 	}
 	return 0;
 }
 
-static bool is_public(const struct addr *address)
+bool gateway_range_is_private(const struct prefix *range)
 {
 	struct prefix p;
 
 	for (size_t i = 0; i < ARRAY_SIZE(private_ranges); i++)
-		if (prefix_parse(private_ranges[i], &p) == 0 && prefix_contains(&p, address))
-			return false;
-	return true;
+		if (prefix_parse(private_ranges[i], &p) == 0 && range->len >= p.len &&
+		    prefix_contains(&p, &range->addr))
+			return true;
+	return false;
+}
+
+static bool is_public(const struct addr *address)
+{
+	struct prefix host = prefix_host(address);
+
+	return !gateway_range_is_private(&host);
 }
 
 /* Packets of the tunnel to that member would go into a tunnel. */
@@ -202,21 +209,28 @@ static int endpoints_check(const struct gateway_row *g, const struct member_row 
 	return 0;
 }
 
+bool gateway_family_fits(const struct network *n, const struct prefix *range)
+{
+	for (size_t i = 0; i < n->range_count; i++)
+		if (n->ranges[i].addr.family == range->addr.family)
+			return true;
+	return false;
+}
+
 /* Other sites' traffic comes from addresses of the network: of the same family. */
 static int family_check(const struct network *n, const struct prefix *range,
 			struct refusal_reason *why)
 {
 	char text[PREFIX_SIZE];
-	int family = range->addr.family;
 
-	for (size_t i = 0; i < n->range_count; i++)
-		if (n->ranges[i].addr.family == family)
-			return 0;
+	if (gateway_family_fits(n, range))
+		return 0;
 	return refuse(
 		why, 409, "family",
 		"range %s: network %s has no %s range, so its nodes have no address from which"
 		" to reach it",
-		prefix_format(range, text), n->name, family == AF_INET ? "IPv4" : "IPv6");
+		prefix_format(range, text), n->name,
+		range->addr.family == AF_INET ? "IPv4" : "IPv6");
 }
 
 static int twice_check(const struct gateway_row *g, struct refusal_reason *why)
@@ -231,10 +245,81 @@ static int twice_check(const struct gateway_row *g, struct refusal_reason *why)
 	return 0;
 }
 
+/* Adds it, unless it is there or the network cannot have it. */
+static int offered_add(struct gateway_row *g, const struct network *n, const struct prefix *range,
+		       const char *site, struct refusal_reason *why)
+{
+	if (!gateway_family_fits(n, range))
+		return 0;
+	for (size_t i = 0; i < g->range_count; i++)
+		if (prefix_cmp(&g->ranges[i], range) == 0)
+			return 0;
+	if (g->range_count == GATEWAY_RANGES_MAX)
+		return refuse(
+			why, 409, "too_many_ranges",
+			"the exporters of site %s offer more than the %d ranges that a gateway"
+			" carries; name shorter prefixes with --range",
+			site, GATEWAY_RANGES_MAX);
+	g->ranges[g->range_count++] = *range;
+	return 0;
+}
+
+static int offered_none(const struct network *n, const char *site, size_t exporters, size_t offered,
+			struct refusal_reason *why)
+{
+	if (!exporters)
+		return refuse(
+			why, 409, "no_exporter",
+			"site %s has no exporter in any network, which would say what ranges it"
+			" has; start one, or name them with --range",
+			site);
+	if (!offered)
+		return refuse(why, 409, "not_offered",
+			      "the exporter of site %s offers no ranges: its cluster does not tell"
+			      " them, or it was not connected yet; name them with --range",
+			      site);
+	return refuse(why, 409, "family",
+		      "all ranges that site %s offers are of a kind, IPv4 or IPv6, that network %s"
+		      " has no addresses of",
+		      site, n->name);
+}
+
+int gateway_ranges_offered(struct authority *a, struct arena *arena, struct gateway_row *g,
+			   const char *site, struct refusal_reason *why)
+{
+	size_t count, exporters = 0, offered = 0;
+	struct exporter_row *rows;
+	struct network n;
+	int r = store_network_get(a->store, arena, g->network, &n);
+
+	if (!g->site || strcmp(g->site, site) != 0)
+		return refuse(why, 409, "site",
+			      "the gateway is %s%s, not of site %s: it cannot carry that site's"
+			      " ranges",
+			      g->site ? "of site " : "without a site", g->site ? g->site : "",
+			      site);
+	if (r == 0)
+		r = store_exporter_list(a->store, arena, NULL, NULL, &rows, &count);
+	if (r < 0)
+		return r;
+	g->ranges = arena_array(arena, GATEWAY_RANGES_MAX, sizeof(*g->ranges));
+	g->range_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(rows[i].site, site) != 0)
+			continue;
+		exporters++;
+		offered += rows[i].offered_count;
+		for (size_t j = 0; r == 0 && j < rows[i].offered_count; j++)
+			r = offered_add(g, &n, &rows[i].offered[j], site, why);
+	}
+	return r < 0 || g->range_count ? r : offered_none(&n, site, exporters, offered, why);
+}
+
 int gateway_ranges_check(struct authority *a, struct arena *arena, const struct gateway_row *g,
 			 struct refusal_reason *why)
 {
 	struct member_row *members;
+	bool all_private = true;
 	struct network n;
 	size_t count = 0;
 	int r = store_network_get(a->store, arena, g->network, &n);
@@ -242,15 +327,19 @@ int gateway_ranges_check(struct authority *a, struct arena *arena, const struct 
 	if (r == 0)
 		r = twice_check(g, why);
 	for (size_t i = 0; r == 0 && i < g->range_count; i++) {
+		all_private &= gateway_range_is_private(&g->ranges[i]);
 		r = gateway_range_check(a, arena, &g->ranges[i], why);
 		if (r == 0)
 			r = family_check(&n, &g->ranges[i], why);
 		if (r == 0)
-			r = broker_check(a, &g->ranges[i], why);
+			r = broker_check(a, &g->ranges[i],
+					 "the nodes would look for the broker behind the gateway;"
+					 " publish ranges without it",
+					 why);
 	}
 	if (r == 0)
 		r = sites_check(a, arena, g, why);
-	if (r == 0)
+	if (r == 0 && !all_private) /* a public endpoint is not in private ranges */
 		r = store_member_list(a->store, arena, g->network, NULL, &members, &count);
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r = endpoints_check(g, &members[i], why);
@@ -263,8 +352,13 @@ int gateway_network_check(struct authority *a, struct arena *arena, const struct
 	char mine[PREFIX_SIZE], theirs[PREFIX_SIZE];
 	struct gateway_row *gateways;
 	size_t count;
-	int r = store_gateway_list(a->store, arena, NULL, &gateways, &count);
+	int r = broker_check(a, range,
+			     "the nodes would look for the broker in the network; choose a range"
+			     " that nothing uses",
+			     why);
 
+	if (r == 0)
+		r = store_gateway_list(a->store, arena, NULL, &gateways, &count);
 	for (size_t i = 0; r == 0 && i < count; i++)
 		for (size_t j = 0; j < gateways[i].range_count; j++) {
 			if (!prefix_overlaps(&gateways[i].ranges[j], range))

@@ -266,27 +266,41 @@ static int who_check(struct authority *a, struct arena *arena,
 	return r;
 }
 
+/* `g`: as it is; a new one has no ranges yet. */
 static int settings_take(struct authority *a, struct arena *arena,
 			 const struct api_gateway_create *wish, struct gateway_row *g,
 			 struct refusal_reason *why)
 {
+	bool named = wish->ranges || wish->from_site || !g->range_count;
+	int r = 0;
+
 	if (wish->as_count)
 		return refuse(why, 400, "as",
 			      "as: this version does not publish a range under another address;"
 			      " leave --as away, and where two sites overlap publish the range of"
 			      " one of them only, or renumber it");
-	if (!wish->range_count)
+	if (named && !wish->range_count && !wish->from_site)
 		return refuse(why, 400, "ranges",
-			      "a gateway needs at least one range: --range 10.42.0.0/16");
-	g->ranges = wish->ranges;
-	g->range_count = wish->range_count;
+			      "a gateway needs at least one range: --range 10.42.0.0/16, or"
+			      " --from-site SITE");
+	if (wish->range_count && wish->from_site)
+		return refuse(why, 400, "from_site",
+			      "--range and --from-site exclude each other: name the ranges, or take"
+			      " those that the site's exporter offers");
+	if (named) {
+		g->ranges = wish->ranges;
+		g->range_count = wish->range_count;
+		g->from_site = wish->from_site;
+	}
 	g->nat = wish->nat;
 	g->priority = wish->priority;
-	return gateway_ranges_check(a, arena, g, why);
+	if (wish->from_site)
+		r = gateway_ranges_offered(a, arena, g, wish->from_site, why);
+	return r < 0 ? r : gateway_ranges_check(a, arena, g, why);
 }
 
-static int gateway_store(struct authority *a, struct arena *arena, const struct gateway_row *g,
-			 struct refusal_reason *why)
+int gateway_store(struct authority *a, struct arena *arena, const struct gateway_row *g,
+		  struct refusal_reason *why)
 {
 	int r = store_gateway_put(a->store, g);
 
@@ -318,10 +332,11 @@ static int gateway_fill(struct authority *a, struct arena *arena, const struct g
 		.range_count = g->range_count,
 		.nat = g->nat,
 		.priority = g->priority,
+		.from_site = g->from_site,
 	};
 	for (size_t i = 0; i < count; i++)
 		ret->nodes[i] = members[i].name;
-	return 0;
+	return gateway_not_carried(a, arena, g, &ret->not_carried, &ret->not_carried_count);
 }
 
 void gateway_defaults(struct api_gateway_create *ret)

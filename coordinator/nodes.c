@@ -293,6 +293,9 @@ int node_seen(struct authority *a, const char *node_id, const struct node_state 
 		node.silent = 0;
 		r = store_node_put(a->store, &node);
 	}
+	/* A will says nothing of it. */
+	if (r == 0 && state->online)
+		r = store_exporter_offer(a->store, node_id, state->ranges, state->range_count);
 	arena_done(&arena);
 	return r;
 }

@@ -27,7 +27,9 @@ struct session {
 	struct loop_timer silence; /* while connected */
 	struct map *presence;	   /* newest states by node, not yet stored */
 	struct loop_timer presence_timer;
-	struct map *endpoints;	 /* struct pending by network and node */
+	struct map *not_carried;      /* gateway_grow's */
+	struct loop_timer grow_timer; /* while something is not carried */
+	struct map *endpoints;	      /* struct pending by network and node */
 	uint64_t stable;	 /* microseconds after which they count; tests have less patience */
 	struct loop_timer timer; /* the first of them that is stable */
 };

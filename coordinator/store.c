@@ -74,6 +74,8 @@ static const char *const migrations[] = {
 	" joined INTEGER NOT NULL, request BLOB NOT NULL, PRIMARY KEY (network, id),"
 	" UNIQUE (network, site));"
 	"CREATE INDEX exporters_id ON exporters (id);",
+	"ALTER TABLE exporters ADD COLUMN offered TEXT NOT NULL DEFAULT '';",
+	"ALTER TABLE gateways ADD COLUMN from_site TEXT;",
 };
 
 int store_open(const char *path, struct store **ret)

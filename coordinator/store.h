@@ -153,7 +153,8 @@ struct gateway_row {
 	char *network;
 	char *node; /* id; NULL: all nodes of `site` with `tag` */
 	char *tag;
-	char *site; /* NULL: its node has none */
+	char *site;	 /* NULL: its node has none */
+	char *from_site; /* it follows what the exporters of this site, its own, offer; NULL: not */
 	struct prefix *ranges;
 	size_t range_count;
 	unsigned nat;
@@ -190,8 +191,14 @@ struct exporter_row {
 	char *token; /* id of the one it joined with */
 	int64_t joined;
 	uint8_t request[HASH_LEN]; /* the join request that made it */
+	struct prefix *offered;	   /* ranges that it said last its site has */
+	size_t offered_count;
 };
-int store_exporter_put(struct store *s, const struct exporter_row *e); /* by network and id */
+/* By network and id; what is offered stays as it is. */
+int store_exporter_put(struct store *s, const struct exporter_row *e);
+/* In all its networks; one that there is none of is no error. */
+int store_exporter_offer(struct store *s, const char *id, const struct prefix *offered,
+			 size_t count);
 int store_exporter_get(struct store *s, struct arena *a, const char *network, const char *id,
 		       struct exporter_row *ret);
 int store_exporter_of_site(struct store *s, struct arena *a, const char *network, const char *site,

@@ -10,6 +10,8 @@
 
 /* ---- gateways */
 
+#define GATEWAY_COLUMNS "id, network, node, tag, site, ranges, nat, priority, from_site"
+
 int store_gateway_put(struct store *s, const struct gateway_row *g)
 {
 	struct buf ranges = { 0 };
@@ -17,16 +19,15 @@ int store_gateway_put(struct store *s, const struct gateway_row *g)
 
 	prefixes_join(&ranges, g->ranges, g->range_count);
 	r = db_run(s->db,
-		   "INSERT INTO gateways VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE"
-		   " SET ranges = excluded.ranges, nat = excluded.nat,"
-		   " priority = excluded.priority",
-		   "ssssssii", g->id, g->network, g->node, g->tag, g->site, buf_cstr(&ranges),
-		   (int64_t)g->nat, (int64_t)g->priority);
+		   "INSERT INTO gateways (" GATEWAY_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+		   " ON CONFLICT (id) DO UPDATE SET ranges = excluded.ranges,"
+		   " nat = excluded.nat, priority = excluded.priority,"
+		   " from_site = excluded.from_site",
+		   "ssssssiis", g->id, g->network, g->node, g->tag, g->site, buf_cstr(&ranges),
+		   (int64_t)g->nat, (int64_t)g->priority, g->from_site);
 	buf_done(&ranges);
 	return r;
 }
-
-#define GATEWAY_COLUMNS "id, network, node, tag, site, ranges, nat, priority"
 
 static int gateway_read(struct arena *a, struct db_query *q, struct gateway_row *ret)
 {
@@ -38,6 +39,7 @@ static int gateway_read(struct arena *a, struct db_query *q, struct gateway_row 
 		.site = column_text(a, q, 4),
 		.nat = (unsigned)db_int(q, 6),
 		.priority = (uint64_t)db_int(q, 7),
+		.from_site = column_text(a, q, 8),
 	};
 	return prefixes_split(a, db_text(q, 5), &ret->ranges, &ret->range_count);
 }
@@ -157,7 +159,8 @@ int store_exporter_put(struct store *s, const struct exporter_row *e)
 
 	prefixes_join(&ranges, e->ranges, e->range_count);
 	r = db_run(s->db,
-		   "INSERT INTO exporters VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+		   "INSERT INTO exporters (network, id, site, ranges, generation, token, joined,"
+		   " request) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 		   " ON CONFLICT (network, id) DO UPDATE SET ranges = excluded.ranges,"
 		   " generation = excluded.generation, token = excluded.token,"
 		   " joined = excluded.joined, request = excluded.request",
@@ -167,10 +170,25 @@ int store_exporter_put(struct store *s, const struct exporter_row *e)
 	return r;
 }
 
-#define EXPORTER_COLUMNS "network, id, site, ranges, generation, token, joined, request"
+int store_exporter_offer(struct store *s, const char *id, const struct prefix *offered,
+			 size_t count)
+{
+	struct buf ranges = { 0 };
+	int r;
+
+	prefixes_join(&ranges, offered, count);
+	r = db_run(s->db, "UPDATE exporters SET offered = ?1 WHERE id = ?2 AND offered <> ?1", "ss",
+		   buf_cstr(&ranges), id);
+	buf_done(&ranges);
+	return r;
+}
+
+#define EXPORTER_COLUMNS "network, id, site, ranges, generation, token, joined, request, offered"
 
 static int exporter_read(struct arena *a, struct db_query *q, struct exporter_row *ret)
 {
+	int r;
+
 	*ret = (struct exporter_row){
 		.network = column_text(a, q, 0),
 		.id = column_text(a, q, 1),
@@ -180,7 +198,8 @@ static int exporter_read(struct arena *a, struct db_query *q, struct exporter_ro
 		.joined = db_int(q, 6),
 	};
 	column_blob(q, 7, ret->request, HASH_LEN);
-	return prefixes_split(a, db_text(q, 3), &ret->ranges, &ret->range_count);
+	r = prefixes_split(a, db_text(q, 3), &ret->ranges, &ret->range_count);
+	return r < 0 ? r : prefixes_split(a, db_text(q, 8), &ret->offered, &ret->offered_count);
 }
 
 static int exporter_get(struct arena *a, struct db_query *q, struct exporter_row *ret)

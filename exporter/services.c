@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "schemas/journal.h"
-#include "schemas/record.h"
 
 /* ---- where a field stands: the text is JSON, jansson has read it ---- */
 
@@ -165,7 +164,7 @@ static int take(const struct service *s, struct map *ret, size_t *bytes, const c
 }
 
 int services_parse(const char *text, size_t len, struct map *ret,
-		   char ret_why[static SERVICES_WHY_SIZE])
+		   struct services_ranges *ret_ranges, char ret_why[static SERVICES_WHY_SIZE])
 {
 	struct services_file file = { 0 };
 	struct arena a = { 0 };
@@ -180,8 +179,13 @@ int services_parse(const char *text, size_t len, struct map *ret,
 		if (take(&file.services[i], ret, &bytes, &reason) < 0)
 			r = say(ret_why, text, len, path, reason);
 	}
-	if (r < 0)
+	if (r < 0) {
 		map_clear(ret, free);
+	} else if (ret_ranges) {
+		ret_ranges->count = file.range_count;
+		for (size_t i = 0; i < file.range_count; i++)
+			ret_ranges->list[i] = file.ranges[i];
+	}
 	arena_done(&a);
 	return r;
 }

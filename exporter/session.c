@@ -21,6 +21,8 @@ struct session {
 	struct mqtt *mqtt;
 	uint64_t connection, n; /* of u/<id>/state */
 	char instance[17];
+	struct prefix offer[STATE_RANGES_MAX];
+	size_t offer_count;
 };
 
 static void own_topic(const struct session *s, enum topic_kind kind, char ret[static TOPIC_SIZE])
@@ -51,6 +53,8 @@ static void presence_sign(struct session *s, bool online, uint64_t n, const char
 		.seq = (s->connection << 20) + n,
 		.instance = s->instance,
 		.online = online,
+		.ranges = s->offer,
+		.range_count = online ? s->offer_count : 0,
 	};
 
 	sign(s, topic, node_state_fields, &st, out);
@@ -190,6 +194,23 @@ void session_publish(struct session *s, const char *topic, const void *bytes, si
 
 	if (r < 0 && r != -ENOTCONN)
 		log_warn("publish-failed", "topic=%s error=%s", topic, strerror(-r));
+}
+
+void session_offer(struct session *s, const struct prefix *ranges, size_t count)
+{
+	bool same;
+
+	count = MIN(count, (size_t)STATE_RANGES_MAX);
+	same = count == s->offer_count;
+	for (size_t i = 0; same && i < count; i++)
+		same = prefix_cmp(&s->offer[i], &ranges[i]) == 0;
+	if (same)
+		return;
+	for (size_t i = 0; i < count; i++)
+		s->offer[i] = ranges[i];
+	s->offer_count = count;
+	if (session_is_connected(s))
+		presence_publish(s, true);
 }
 
 void session_renew(struct session *s, char ret_rid[static SESSION_RID_SIZE])

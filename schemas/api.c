@@ -213,6 +213,7 @@ static const struct json_field status_network_fields[] = {
 	JSON_LIST(struct api_status_network, peers, peer_count, JSON_OBJECT,
 		  .fields = status_peer_fields, .max = 100000),
 	JSON_LIST(struct api_status_network, standby, standby_count, JSON_STRING),
+	JSON_FIELD(struct api_status_network, up, JSON_BOOL),
 	JSON_FIELD(struct api_status_network, problem, JSON_STRING, .optional = true),
 	JSON_END,
 };
@@ -257,6 +258,12 @@ const struct json_field api_status_fields[] = {
 
 #define LABEL_CHECK .check = text_is_label, .what = "a label of a-z, 0-9 and '-', at most 63"
 
+static const struct json_field not_carried_fields[] = {
+	JSON_FIELD(struct api_not_carried, range, JSON_PREFIX),
+	JSON_FIELD(struct api_not_carried, why, JSON_STRING),
+	JSON_END,
+};
+
 const struct json_field api_gateway_fields[] = {
 	JSON_FIELD(struct api_gateway, id, JSON_STRING),
 	JSON_FIELD(struct api_gateway, network, JSON_STRING),
@@ -268,6 +275,9 @@ const struct json_field api_gateway_fields[] = {
 	JSON_LIST(struct api_gateway, as, as_count, JSON_PREFIX),
 	JSON_FIELD(struct api_gateway, nat, JSON_ENUM, .names = nat_mode_names),
 	JSON_FIELD(struct api_gateway, priority, JSON_U64),
+	JSON_FIELD(struct api_gateway, from_site, JSON_STRING, .optional = true),
+	JSON_LIST(struct api_gateway, not_carried, not_carried_count, JSON_OBJECT, .optional = true,
+		  .fields = not_carried_fields),
 	JSON_END,
 };
 
@@ -279,7 +289,9 @@ const struct json_field api_gateway_fields[] = {
 		JSON_FIELD(struct api_gateway_create, nat, JSON_ENUM, .optional = true,            \
 			   .names = nat_mode_names),                                               \
 		JSON_FIELD(struct api_gateway_create, priority, JSON_U64, .optional = true,        \
-			   .max = 1000000)
+			   .max = 1000000),                                                        \
+		JSON_FIELD(struct api_gateway_create, from_site, JSON_STRING, .optional = true,    \
+			   LABEL_CHECK)
 
 const struct json_field api_gateway_create_fields[] = {
 	JSON_FIELD(struct api_gateway_create, network, JSON_STRING, .max = 63),
@@ -308,6 +320,9 @@ const struct json_field api_exporter_fields[] = {
 	JSON_FIELD(struct api_exporter, site, JSON_STRING),
 	JSON_FIELD(struct api_exporter, generation, JSON_U64),
 	JSON_LIST(struct api_exporter, ranges, range_count, JSON_PREFIX),
+	JSON_LIST(struct api_exporter, offered, offered_count, JSON_PREFIX),
+	JSON_LIST(struct api_exporter, not_carried, not_carried_count, JSON_PREFIX,
+		  .optional = true),
 	JSON_FIELD(struct api_exporter, records, JSON_U64),
 	JSON_FIELD(struct api_exporter, online, JSON_BOOL),
 	JSON_FIELD(struct api_exporter, last_seen, JSON_TIME, .optional = true),

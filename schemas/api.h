@@ -124,6 +124,11 @@ extern const struct json_field api_coordinator_status_fields[];
 
 /* ---- coordinator: /v1/gateways */
 
+struct api_not_carried {
+	struct prefix range;
+	char *why;
+};
+
 struct api_gateway {
 	char *id;
 	char *network;
@@ -138,10 +143,15 @@ struct api_gateway {
 	size_t as_count;
 	unsigned nat;
 	uint64_t priority;
+	char *from_site;		     /* it follows what this site's exporters offer */
+	struct api_not_carried *not_carried; /* what of that it does not carry */
+	size_t not_carried_count;
 };
 extern const struct json_field api_gateway_fields[];
 
-struct api_gateway_create { /* POST /v1/gateways; node (id or name), or tag and site */
+/* POST /v1/gateways; node (id or name), or tag and site; ranges, or from_site: those that the site's
+ * exporters offer. */
+struct api_gateway_create {
 	char *network;
 	char *node;
 	char *tag;
@@ -152,9 +162,10 @@ struct api_gateway_create { /* POST /v1/gateways; node (id or name), or tag and 
 	size_t as_count;
 	unsigned nat;
 	uint64_t priority;
+	char *from_site;
 };
 extern const struct json_field api_gateway_create_fields[];
-/* PATCH /v1/gateways/ID: ranges, as, nat, priority; what is absent stays. */
+/* PATCH /v1/gateways/ID: ranges or from_site, as, nat, priority; what is absent stays. */
 extern const struct json_field api_gateway_set_fields[];
 
 /* ---- coordinator: /v1/names (GET ?network=, POST; DELETE /v1/names/NETWORK/NAME) */
@@ -176,6 +187,10 @@ struct api_exporter {
 	uint64_t generation;
 	struct prefix *ranges;
 	size_t range_count;
+	struct prefix *offered; /* what it says that its site has */
+	size_t offered_count;
+	struct prefix *not_carried; /* what of that a gateway with from_site does not carry */
+	size_t not_carried_count;
 	uint64_t records;
 	bool online;
 	int64_t last_seen;
@@ -281,6 +296,7 @@ struct api_status {
 		size_t peer_count;
 		char **standby;
 		size_t standby_count;
+		bool up; /* what was last wanted is in the kernel */
 		char *problem;
 	} * networks;
 	size_t network_count;

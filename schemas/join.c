@@ -193,6 +193,8 @@ const struct json_field node_state_fields[] = {
 		   .what = "a word of at most 64"),
 	JSON_LIST(struct node_state, holders, holder_count, JSON_OBJECT, .optional = true,
 		  .fields = holder_state_fields, .max = 256),
+	JSON_LIST(struct node_state, ranges, range_count, JSON_PREFIX, .optional = true,
+		  .max = STATE_RANGES_MAX),
 	JSON_END,
 };
 

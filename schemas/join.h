@@ -112,6 +112,8 @@ extern const struct json_field node_response_fields[];
 enum refusal node_response_decode(struct arena *arena, const char *text, size_t len,
 				  struct node_response *ret, struct json_error *err);
 
+#define STATE_RANGES_MAX 64
+
 /* One membership that a program holds, or held (`warren join --hold`). */
 struct holder_state {
 	char *network;
@@ -126,6 +128,8 @@ struct node_state {
 	char *boot;
 	struct holder_state *holders;
 	size_t holder_count;
+	struct prefix *ranges; /* of an exporter: what its site has, for gateways to carry */
+	size_t range_count;
 };
 extern const struct json_field node_state_fields[];
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The tables of schemas/record.h. Owns nothing; any thread.
+ * The tables of schemas/record.h, and what of a record a grant covers. Owns nothing; any thread.
  */
 #include "schemas/record.h"
 
@@ -70,5 +70,59 @@ static const struct json_field service_fields[] = {
 const struct json_field services_file_fields[] = {
 	JSON_LIST(struct services_file, services, service_count, JSON_OBJECT,
 		  .fields = service_fields, .max = SERVICES_MAX),
+	JSON_LIST(struct services_file, ranges, range_count, JSON_PREFIX, .optional = true,
+		  .max = SERVICES_RANGES_MAX),
 	JSON_END,
 };
+
+/* The order of what stays is kept; what is left out comes behind it. */
+static const struct addr *limit(struct addr *list, size_t *count, const struct prefix *ranges,
+				size_t range_count)
+{
+	const struct addr *outside = NULL;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < *count; i++) {
+		bool carried = false, inside = false;
+		struct addr a = list[i];
+
+		for (size_t k = 0; k < range_count; k++) {
+			carried |= ranges[k].addr.family == a.family;
+			inside |= prefix_contains(&ranges[k], &a);
+		}
+		if (!carried)
+			continue;
+		list[i] = list[kept];
+		list[kept] = a;
+		if (!inside && !outside)
+			outside = &list[kept];
+		kept++;
+	}
+	*count = kept;
+	return outside;
+}
+
+const struct addr *record_limit(struct record *r, const struct prefix *ranges, size_t range_count)
+{
+	const struct addr *outside, *left_out = NULL;
+	size_t kept = 0;
+
+	if (r->address_count)
+		left_out = r->addresses;
+	outside = limit(r->addresses, &r->address_count, ranges, range_count);
+	if (outside || (left_out && !r->address_count))
+		return outside ? outside : left_out;
+	left_out = NULL;
+	for (size_t i = 0; i < r->endpoint_count; i++) {
+		struct record_endpoint e = r->endpoints[i];
+
+		left_out = e.addresses;
+		outside = limit(e.addresses, &e.address_count, ranges, range_count);
+		if (outside)
+			return outside;
+		if (e.address_count)
+			r->endpoints[kept++] = e;
+	}
+	r->endpoint_count = kept;
+	return kept ? NULL : left_out;
+}

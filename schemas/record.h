@@ -13,6 +13,7 @@
 #define RECORD_PORTS_MAX 64
 #define RECORD_ENDPOINTS_MAX 1024
 #define SERVICES_MAX 100000
+#define SERVICES_RANGES_MAX 64
 
 enum port_protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_SCTP };
 extern const char
@@ -36,6 +37,11 @@ struct record {
 };
 extern const struct json_field record_fields[];
 
+/* What of `r` a grant of these ranges covers. Addresses of a family that no range has are left out: a
+ * dual-stack service whose site carries only IPv4 counts with that. NULL: all others are inside, and
+ * some are left where there were some. Else the first that is outside; points into `r`. */
+const struct addr *record_limit(struct record *r, const struct prefix *ranges, size_t range_count);
+
 /* One entry of a services file. */
 struct service {
 	char *name;
@@ -45,5 +51,7 @@ struct service {
 struct services_file {
 	struct service *services;
 	size_t service_count;
+	struct prefix *ranges; /* offered to gateways */
+	size_t range_count;
 };
 extern const struct json_field services_file_fields[];

@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *text = xmemdup(data, size);
 	struct map_entry *e = NULL;
 
-	if (services_parse(text, size, records, why) < 0) {
+	if (services_parse(text, size, records, NULL, why) < 0) {
 		check(strncmp(why, "line ", 5) == 0 && map_count(records) == 0);
 	} else {
 		while ((e = map_next(records, e))) {

@@ -41,6 +41,10 @@ TEST(help_names_every_command_in_80_columns)
 	run(&w, "help token");
 	CHECK_INT(w.exit, 0);
 	CHECK(strstr(buf_cstr(&w.out), "\n  token revoke ID  "));
+	run(&w, "network create --help");
+	CHECK(strstr(buf_cstr(&w.out), "--range is WARREN_RANGE; a\nrepeated option is a comma-"));
+	run(&w, "network show --help");
+	CHECK(strstr(buf_cstr(&w.out), "--json is WARREN_JSON.\n"));
 	run(&w, "token revoke --help");
 	CHECK_INT(w.exit, 0);
 	CHECK(strncmp(buf_cstr(&w.out), "Usage: warren token revoke ID\n", 30) == 0);
@@ -419,9 +423,9 @@ TEST(status)
 		"\"endpoint\":\"192.0.2.7:51830\",\"rx_bytes\":2048,\"tx_bytes\":5,\"ranges\":[],"
 		"\"orphan\":false},{\"id\":\"p2\",\"addresses\":[\"10.1.0.4\"],\"rx_bytes\":0,"
 		"\"tx_bytes\":0,\"ranges\":[],\"orphan\":true,\"problem\":\"no usable endpoint: start one "
-		"side with --endpoint\"}],\"standby\":[\"10.9.0.0/16\"],\"problem\":\"port taken\"},"
+		"side with --endpoint\"}],\"standby\":[\"10.9.0.0/16\"],\"up\":true,\"problem\":\"port taken\"},"
 		"{\"name\":\"dc2\",\"interface\":\"wr-dc2\",\"backend\":\"kernel\",\"port\":51831,"
-		"\"addresses\":[],\"peers\":[],\"standby\":[]}],\"journals\":[{\"path\":\"n/dc1/peers\","
+		"\"addresses\":[],\"peers\":[],\"standby\":[],\"up\":true}],\"journals\":[{\"path\":\"n/dc1/peers\","
 		"\"epoch\":1,\"ver\":42,\"orphans\":1,\"stale_since\":\"2020-01-01T00:00:00Z\"},{\"path\":"
 		"\"n/dc2/peers\",\"epoch\":1,\"ver\":0,\"orphans\":0}]," REFUSED(
 			"2") ",\"problems\":[]}",
@@ -460,10 +464,13 @@ TEST(ping)
 	run(&w, "ping n2 --count 1");
 	CHECK_STR(buf_cstr(&w.asked), "GET /v1/resolve what=n2\n");
 	CHECK_STR(buf_cstr(&w.err), "");
-	CHECK(strncmp(buf_cstr(&w.out), "n2 is n2, 127.0.0.1 in dc1\n127.0.0.1: seq=1 time=", 49) ==
-	      0);
+	CHECK(strncmp(buf_cstr(&w.out), "n2 is 127.0.0.1 in dc1\n127.0.0.1: seq=1 time=", 45) == 0);
 	CHECK(strstr(buf_cstr(&w.out), " ms\n1 sent, 1 answered, "));
 	CHECK_INT(w.exit, 0);
+	run(&w, "ping 127.0.0.1 --count 1");
+	CHECK(strncmp(buf_cstr(&w.out), "127.0.0.1 is n2 in dc1\n", 23) == 0);
+	run(&w, "ping n2.dc1 --count 1");
+	CHECK(strncmp(buf_cstr(&w.out), "n2.dc1 is n2, 127.0.0.1 in dc1\n", 31) == 0);
 	w.answer = RESOLVED("0.0.0.1");
 	run(&w, "ping n2 --count 1");
 	CHECK(strstr(buf_cstr(&w.out), "0.0.0.1: seq=1 "));

@@ -12,7 +12,7 @@
 	"\"problems\":[],\"refused\":{" REFUSED "},\"networks\":["
 #define NETWORK                                                                                    \
 	"{\"name\":\"cloud-k3s\",\"interface\":\"wr-cloud-k3s\",\"backend\":\"kernel\","           \
-	"\"port\":51830,\"addresses\":[\"10.36.50.2\"],\"standby\":[],\"peers\":["
+	"\"port\":51830,\"addresses\":[\"10.36.50.2\"],\"standby\":[],\"up\":true,\"peers\":["
 #define PEER(name, ranges)                                                                         \
 	"{\"id\":\"bbbbbbbbbbbbbbbb\",\"name\":\"" name "\",\"addresses\":[\"10.36.50.1\"],"       \
 	"\"rx_bytes\":0,\"tx_bytes\":0,\"orphan\":false,\"ranges\":[" ranges "]}"

@@ -316,6 +316,99 @@ TEST(presence)
 	CHECK_INT(list[0].records, 0);
 }
 
+/* What the exporter's presence says, at its connection `n`. */
+static void offer(struct joiner *j, uint64_t n, bool online, const char *const *ranges)
+{
+	struct prefix list[STATE_RANGES_MAX];
+	struct node_state state = { .seq = n << 20, .online = online, .ranges = list };
+
+	for (; ranges && ranges[state.range_count]; state.range_count++)
+		CHECK_INT(prefix_parse(ranges[state.range_count], &list[state.range_count]), 0);
+	CHECK_INT(node_seen(a, j->identity.id, &state), 0);
+}
+
+static const char *offered(void)
+{
+	struct api_exporter *list;
+	char text[PREFIX_SIZE];
+	struct buf out = { 0 };
+	size_t count;
+	char *ret;
+
+	CHECK_INT(exporter_list(a, &kept, NULL, &list, &count, &why), 0);
+	for (size_t i = 0; i < list[0].offered_count; i++)
+		buf_printf(&out, "%s%s", i ? " " : "", prefix_format(&list[0].offered[i], text));
+	ret = keep(buf_cstr(&out));
+	buf_done(&out);
+	return ret;
+}
+
+/* "CODE" of the refusal, or the ranges that the gateway has. */
+static const char *from_site(const char *network, const char *node, const char *site)
+{
+	struct api_gateway_create wish = { .network = keep(network),
+					   .node = keep(node),
+					   .from_site = keep(site) };
+	struct api_gateway g = { 0 };
+	char text[PREFIX_SIZE];
+	struct buf out = { 0 };
+	char *ret;
+
+	gateway_defaults(&wish);
+	if (gateway_create(a, &kept, &wish, &g, &why) < 0)
+		return why.code;
+	for (size_t i = 0; i < g.range_count; i++)
+		buf_printf(&out, "%s%s", i ? " " : "", prefix_format(&g.ranges[i], text));
+	CHECK_INT(gateway_delete(a, g.id, &why), 0);
+	ret = keep(buf_cstr(&out));
+	buf_done(&out);
+	return ret;
+}
+
+TEST(the_last_offer_is_kept)
+{
+	static const char *const two[] = { "10.42.0.0/16", "fd00:42::/64", NULL };
+	static const char *const one[] = { "10.43.0.0/16", NULL };
+	struct joiner *j;
+
+	setup();
+	j = exporter_make("dc1-k3s", "dc1");
+	CHECK_STR(offered(), "");
+	offer(j, 1, true, two);
+	CHECK_STR(offered(), "10.42.0.0/16 fd00:42::/64");
+	offer(j, 2, false, NULL); /* a will */
+	CHECK_STR(offered(), "10.42.0.0/16 fd00:42::/64");
+	CHECK_STR(join_code(join(j, exporter_token("dc1-k3s", "dc1"))), "joined");
+	CHECK_STR(offered(), "10.42.0.0/16 fd00:42::/64");
+	offer(j, 3, true, one);
+	CHECK_STR(offered(), "10.43.0.0/16");
+	offer(j, 4, true, NULL);
+	CHECK_STR(offered(), "");
+}
+
+TEST(a_gateway_takes_what_its_site_offers)
+{
+	static const char *const good[] = { "10.42.0.0/16", "10.43.0.0/16", NULL };
+	static const char *const bad[] = { "10.42.0.0/16", "127.0.0.0/8", NULL };
+	struct joiner *j;
+
+	setup();
+	CHECK_STR(from_site("cloud-k3s", "dc1-n1", "dc1"), "no_exporter");
+	j = exporter_make("dc1-k3s", "dc1");
+	CHECK_STR(from_site("cloud-k3s", "dc1-n1", "dc1"), "not_offered");
+	offer(j, 1, true, good);
+	CHECK_STR(from_site("cloud-k3s", "dc1-n1", "dc1"), "10.42.0.0/16 10.43.0.0/16");
+	CHECK_STR(from_site("dc1-k3s", "cloud-n1", "dc1"), "site");
+	CHECK_STR(from_site("cloud-k3s", "dc1-n1", "cloud"), "site");
+	/* One identity in two networks offers once. */
+	CHECK_STR(join_code(join(j, exporter_token("cloud-k3s", "dc1"))), "joined");
+	offer(j, 2, true, good);
+	CHECK_STR(from_site("cloud-k3s", "dc1-n1", "dc1"), "10.42.0.0/16 10.43.0.0/16");
+	/* An offer has no rights. */
+	offer(j, 3, true, bad);
+	CHECK_STR(from_site("cloud-k3s", "dc1-n1", "dc1"), "range");
+}
+
 TEST(put_back_after_a_restart)
 {
 	char name[64];

@@ -152,6 +152,17 @@ TEST(ranges_with_broker_or_endpoint)
 	CHECK_STR(alone("198.51.101.0/24"), "");
 }
 
+TEST(network_with_broker)
+{
+	static char broker[] = "mqtts://198.51.100.9:8883";
+
+	setup();
+	a->keys->trust->body.brokers[0] = broker;
+	CHECK_STR(network_make("office", "198.51.100.0/24"), "broker");
+	CHECK(strstr(why.message, "198.51.100.9, the broker's address"));
+	CHECK_STR(network_make("office", "198.51.101.0/24"), "");
+}
+
 TEST(who_carries_it)
 {
 	struct api_gateway_create wish = { .network = keep("cloud-k3s") };

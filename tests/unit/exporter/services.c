@@ -28,7 +28,7 @@ static void taken(const char *text, const char *name, const char *body)
 	struct map *records = map_new();
 	char why[SERVICES_WHY_SIZE] = "";
 
-	CHECK_INT(services_parse(file, strlen(file), records, why), 0);
+	CHECK_INT(services_parse(file, strlen(file), records, NULL, why), 0);
 	CHECK_STR(map_get(records, name), want);
 	map_free(records, free);
 }
@@ -39,7 +39,7 @@ static void refused(const char *text, const char *why)
 	struct map *records = map_new();
 	char said[SERVICES_WHY_SIZE] = "";
 
-	CHECK_INT(services_parse(file, strlen(file), records, said), -EBADMSG);
+	CHECK_INT(services_parse(file, strlen(file), records, NULL, said), -EBADMSG);
 	CHECK_STR(said, why);
 	CHECK_INT(map_count(records), 0);
 	map_free(records, NULL);
@@ -50,7 +50,7 @@ TEST(good_files)
 	struct map *records = map_new();
 	char why[SERVICES_WHY_SIZE];
 
-	CHECK_INT(services_parse("{\"services\":[]}", 15, records, why), 0);
+	CHECK_INT(services_parse("{\"services\":[]}", 15, records, NULL, why), 0);
 	CHECK_INT(map_count(records), 0);
 	map_free(records, free);
 	taken("{'services':[{'name':'web','addresses':['10.43.0.1']}]}", "default/web",
@@ -63,6 +63,24 @@ TEST(good_files)
 	taken("{'services':[{'name':'db','endpoints':[{'hostname':'db-0','addresses':"
 	      "['10.42.0.7']}]}],'unknown':{}}",
 	      "default/db", "{'endpoints':[{'hostname':'db-0','addresses':['10.42.0.7']}]}");
+}
+
+TEST(ranges_are_offered)
+{
+	_cleanup_(freep) char *file = json("{'ranges':['10.42.0.0/16','fd00::/64'],'services':[]}");
+	_cleanup_(freep) char *wrong = json("{'ranges':['10.43.0.0/16'],'services':[{}]}");
+	struct services_ranges ranges = { .count = 9 };
+	struct map *records = map_new();
+	char why[SERVICES_WHY_SIZE], text[PREFIX_SIZE];
+
+	CHECK_INT(services_parse(file, strlen(file), records, &ranges, why), 0);
+	CHECK_INT(ranges.count, 2);
+	CHECK_STR(prefix_format(&ranges.list[1], text), "fd00::/64");
+	CHECK_INT(services_parse(wrong, strlen(wrong), records, &ranges, why), -EBADMSG);
+	CHECK_INT(ranges.count, 2);
+	CHECK_INT(services_parse("{\"services\":[]}", 15, records, &ranges, why), 0);
+	CHECK_INT(ranges.count, 0);
+	map_free(records, free);
 }
 
 TEST(line_and_field_are_said)
@@ -116,16 +134,16 @@ TEST(too_much_is_said)
 	struct buf b = { 0 };
 
 	services_write(&b, 100000, 0);
-	CHECK_INT(services_parse(b.data, b.len, records, why), 0);
+	CHECK_INT(services_parse(b.data, b.len, records, NULL, why), 0);
 	CHECK_INT(map_count(records), 100000);
 	map_clear(records, free);
 	buf_clear(&b);
 	services_write(&b, 100001, 0);
-	CHECK_INT(services_parse(b.data, b.len, records, why), -EBADMSG);
+	CHECK_INT(services_parse(b.data, b.len, records, NULL, why), -EBADMSG);
 	CHECK_STR(why, "line 1: services has more than 100000 elements");
 	buf_clear(&b);
 	services_write(&b, 2, 400);
-	CHECK_INT(services_parse(b.data, b.len, records, why), -EBADMSG);
+	CHECK_INT(services_parse(b.data, b.len, records, NULL, why), -EBADMSG);
 	CHECK_STR(why, "line 1: services[0] is too long: at most 16 KiB of JSON for one service");
 	buf_done(&b);
 	map_free(records, NULL);
