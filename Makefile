@@ -29,14 +29,15 @@ WARN       := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -W
               -Wcast-qual -Wvla -Wformat=2 -Wundef -Wimplicit-fallthrough
 
 # Goals that call a script which installs what is missing and only then comes back here to build.
-SCRIPTED   := setup test test-long test-kernel demo demo-up demo-down lint mutants bench clean help
+SCRIPTED   := setup test test-long test-kernel test-kubernetes demo demo-up demo-down demo-kubernetes \
+              clusters-up clusters-down images test-containers test-manifests lint mutants bench clean help
 BUILDING   := $(filter-out $(SCRIPTED),$(or $(MAKECMDGOALS),all))
 
 ifneq ($(BUILDING),)
 # pkg-config's name : Debian's name
 PKGS       := libmosquitto:libmosquitto-dev libmnl:libmnl-dev jansson:libjansson-dev openssl:libssl-dev \
               sqlite3:libsqlite3-dev libmicrohttpd:libmicrohttpd-dev libcurl:libcurl4-openssl-dev zlib:zlib1g-dev \
-              libknot:libknot-dev liburcu-memb:liburcu-dev
+              libknot:libknot-dev liburcu-memb:liburcu-dev yaml-0.1:libyaml-dev
 # What has no .pc file. Header : Debian's name
 HEADERS    := MQTTAsync.h:libpaho-mqtt-dev uthash.h:uthash-dev
 
@@ -181,6 +182,31 @@ demo-up: ## the demo's hosts, left running: tests/lab/at HOST COMMAND...
 
 demo-down: ## take them down
 	@tests/lab/demo --down
+
+# Ends with 3 where Kubernetes cannot be built; then why was said.
+kubernetes = tests/setup; tests/setup kubernetes && tests/kubernetes/build >/dev/null && \
+	$(MAKE) --no-print-directory -j"$$(nproc)" all lab-programs && WARREN_BIN=$(abspath $B)/bin
+
+test-kubernetes: ## the walk and the faults on two real Kubernetes clusters (root, Go)
+	@tests/kubernetes/run
+
+demo-kubernetes: ## the walk, shown: two clusters of two nodes, agents, gateways, names
+	@$(kubernetes) tests/kubernetes/walk
+
+clusters-up: ## its two clusters and a hub, left running: tests/kubernetes/at dc1 get nodes
+	@$(kubernetes) tests/kubernetes/clusters --up
+
+clusters-down: ## take them down
+	@tests/kubernetes/clusters --down
+
+images: ## the container images, without a registry; prints the files (root)
+	@tests/images
+
+test-containers: ## compose/compose.yaml, really started (root)
+	@tests/setup && tests/setup images && tests/containers/test-compose.sh
+
+test-manifests: ## k8s/, rendered by kustomize and Helm (Go)
+	@tests/kubernetes/test-manifests.sh
 
 lint: ## who may include whom, sizes, format
 	@tests/lint

@@ -5,15 +5,14 @@
 #include "exporter/exporter.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "exporter/cluster.h"
 #include "exporter/inbox.h"
 #include "lib/clock.h"
-#include "lib/file.h"
 #include "lib/log.h"
 #include "lib/x509.h"
 #include "schemas/record.h"
@@ -21,8 +20,7 @@
 #define RETRY_FIRST (2 * USEC_PER_SEC)
 #define RETRIES_DOUBLED 5 /* up to 64 s */
 #define CHECK_USEC (300 * USEC_PER_MSEC)
-#define OUTSIDE_TOLD 5	 /* of so many at most the names are logged */
-#define TRIM_BYTES 65536 /* a file above this leaves memory that is worth giving back */
+#define OUTSIDE_TOLD 5 /* of so many at most the names are logged */
 
 static int PRINTF(3, 4) fail(struct exporter *x, int r, const char *fmt, ...)
 {
@@ -33,6 +31,11 @@ static int PRINTF(3, 4) fail(struct exporter *x, int r, const char *fmt, ...)
 	va_end(ap);
 	loop_stop(x->loop);
 	return r;
+}
+
+void exporter_fail(struct exporter *x, const char *sentence)
+{
+	(void)fail(x, -EPERM, "%s", sentence);
 }
 
 void exporter_reconnect(struct exporter *x)
@@ -47,63 +50,51 @@ int exporter_store_mesh(struct exporter *x)
 
 	if (r < 0)
 		log_error("state-not-stored", "error=%s", log_quote(state_message()));
+	else if (x->cluster)
+		cluster_store(x->cluster);
 	return r;
 }
 
 /* ---- the grant ---- */
 
-static void outside_say(const char *name, const struct addr *a)
+static bool is_granted(const struct grant *g, const char *name, const char *body, bool told)
 {
-	char text[ADDR_SIZE];
-
-	log_warn("outside-grant", "service=%s address=%s", log_quote(name), addr_format(a, text));
-}
-
-static bool is_granted(const struct grant *g, const char *name, const struct addr *list,
-		       size_t count, bool told)
-{
-	for (size_t i = 0; i < count; i++) {
-		bool inside = false;
-
-		for (size_t k = 0; !inside && k < g->range_count; k++)
-			inside = prefix_contains(&g->ranges[k], &list[i]);
-		if (!inside && !told)
-			outside_say(name, &list[i]);
-		if (!inside)
-			return false;
-	}
-	return true;
-}
-
-static bool is_record_granted(const struct grant *g, const char *name, const char *body, bool told)
-{
+	const struct addr *outside = NULL;
 	struct record record = { 0 };
 	struct arena a = { 0 };
 	struct json_error err;
-	bool ok = true;
+	char text[ADDR_SIZE];
 
-	if (json_decode(&a, body, strlen(body), record_fields, &record, &err) == 0) {
-		ok = is_granted(g, name, record.addresses, record.address_count, told);
-		for (size_t i = 0; ok && i < record.endpoint_count; i++)
-			ok = is_granted(g, name, record.endpoints[i].addresses,
-					record.endpoints[i].address_count, told);
-	}
+	if (json_decode(&a, body, strlen(body), record_fields, &record, &err) == 0)
+		outside = record_limit(&record, g->ranges, g->range_count);
+	if (outside && !told)
+		log_warn("outside-grant", "service=%s address=%s", log_quote(name),
+			 addr_format(outside, text));
 	arena_done(&a);
-	return ok;
+	return !outside;
 }
 
-/* The agents are those who refuse; here is said what they will. */
+static size_t count_outside(struct exporter *x, const struct grant *g, size_t tell)
+{
+	size_t outside = 0;
+
+	for (const char *name = NULL; (name = publish_next(x->publish, name));)
+		outside += !is_granted(g, name, publish_get(x->publish, name), outside >= tell);
+	return outside;
+}
+
+/* The agents are those who refuse; here is said what they will, once. */
 static void check_grant(struct loop_timer *t)
 {
 	struct exporter *x = container_of(t, struct exporter, check);
 	const struct grant *g = granted_get(x->granted);
-	size_t outside = 0;
+	size_t outside;
 
 	if (!g)
 		return;
-	for (const char *name = NULL; (name = publish_next(x->publish, name));)
-		outside += !is_record_granted(g, name, publish_get(x->publish, name),
-					      outside >= OUTSIDE_TOLD);
+	outside = count_outside(x, g, 0);
+	if (outside > x->outside)
+		(void)count_outside(x, g, OUTSIDE_TOLD);
 	if (outside != x->outside)
 		log_line(outside ? LOG_WARN : LOG_INFO, "grant", "services=%zu outside=%zu",
 			 publish_count(x->publish), outside);
@@ -132,8 +123,9 @@ static void grant_ended(void *owner, bool replaced)
 	if (replaced) {
 		fail(x, -EPERM,
 		     "another exporter for network %s and site %s has taken this one's place; one "
-		     "of them is enough. To take it back, remove %s and start it with a token",
-		     x->mesh.network, x->mesh.site, x->o.state);
+		     "of them is enough%s. To take it back, remove %s and start it with a token",
+		     x->mesh.network, x->mesh.site,
+		     x->cluster ? ", and two clusters need a site each" : "", x->o.state);
 		return;
 	}
 	if (state_mesh_forget(x->state) < 0)
@@ -141,58 +133,6 @@ static void grant_ended(void *owner, bool replaced)
 	fail(x, -EPERM,
 	     "this exporter was taken out of network %s; start it with a token made after that",
 	     x->mesh.network);
-}
-
-/* ---- the file ---- */
-
-static void publish_text(struct exporter *x, const struct buf *text)
-{
-	struct map *records = map_new();
-	char why[SERVICES_WHY_SIZE];
-	int r = services_parse(buf_cstr(text), text->len, records, why);
-
-	if (r < 0) {
-		log_error("services-refused", "file=%s why=%s kept=%zu", log_quote(x->o.services),
-			  log_quote(why), publish_count(x->publish));
-	} else if ((r = publish_records(x->publish, records)) < 0) {
-		log_error("services-not-published", "file=%s error=%s", log_quote(x->o.services),
-			  r == -EFBIG ? "too much for one journal" : log_quote(state_message()));
-		watch_again(x->watch);
-	} else {
-		log_info("services", "count=%zu", map_count(records));
-		check_soon(x);
-	}
-	map_free(records, free);
-}
-
-static void unreadable(struct exporter *x, int r)
-{
-	if (!x->unread_told)
-		log_error("services-unreadable", "file=%s error=%s kept=%zu",
-			  log_quote(x->o.services), strerror(-r), publish_count(x->publish));
-	x->unread_told = true;
-}
-
-static void file_changed(void *owner)
-{
-	struct exporter *x = owner;
-	struct buf text = { 0 };
-	bool long_one;
-	int r;
-
-	if (!x->publish)
-		return; /* it is read when that begins */
-	r = file_read(x->o.services, SERVICES_BYTES_MAX, &text);
-	if (r < 0) {
-		unreadable(x, r);
-	} else {
-		x->unread_told = false;
-		publish_text(x, &text);
-	}
-	long_one = text.len > TRIM_BYTES;
-	buf_done(&text);
-	if (long_one)
-		malloc_trim(0);
 }
 
 /* ---- certificates ---- */
@@ -284,7 +224,62 @@ static void connect_broker(struct exporter *x)
 							   .disconnected = disconnected,
 							   .message = message,
 							   .owner = x });
+	session_offer(x->session, x->offer, x->offer_count);
 }
+
+/* ---- the source ---- */
+
+static int take_records(void *owner, const struct map *records)
+{
+	struct exporter *x = owner;
+	int r = publish_records(x->publish, records);
+
+	if (r < 0)
+		return r;
+	check_soon(x);
+	if (!x->session)
+		connect_broker(x);
+	return 0;
+}
+
+static int take_changes(void *owner, const struct map *changes)
+{
+	struct exporter *x = owner;
+	int r = publish_changes(x->publish, changes);
+
+	if (r == 0)
+		check_soon(x);
+	return r;
+}
+
+static void take_ranges(void *owner, const struct prefix *ranges, size_t count)
+{
+	struct exporter *x = owner;
+
+	x->offer_count = MIN(count, ARRAY_SIZE(x->offer));
+	for (size_t i = 0; i < x->offer_count; i++)
+		x->offer[i] = ranges[i];
+	if (x->session)
+		session_offer(x->session, x->offer, x->offer_count);
+}
+
+static size_t count_published(void *owner)
+{
+	struct exporter *x = owner;
+
+	return publish_count(x->publish);
+}
+
+static void source_failed(void *owner, const char *sentence)
+{
+	exporter_fail(owner, sentence);
+}
+
+static const struct source_events source_events = { .records = take_records,
+						    .changes = take_changes,
+						    .ranges = take_ranges,
+						    .failed = source_failed,
+						    .count = count_published };
 
 static void work(struct loop_timer *t)
 {
@@ -319,9 +314,15 @@ static int begin(struct exporter *x)
 							   .changed = grant_changed,
 							   .ended = grant_ended,
 							   .owner = x });
-	file_changed(x);
 	renewal_plan(x);
-	connect_broker(x);
+	if (x->cluster) {
+		/* What the broker has is not touched before the cluster was listed. */
+		cluster_follow(x->cluster, &source_events);
+		return 0;
+	}
+	source_file_start(x->file);
+	if (!x->session)
+		connect_broker(x);
 	return 0;
 }
 
@@ -437,39 +438,71 @@ static int join_or_begin(struct exporter *x)
 	return 0;
 }
 
+int exporter_open(struct exporter *x)
+{
+	int r = 0;
+
+	if (!x->state)
+		r = state_open(x->o.state, &x->state, x->failed, sizeof(x->failed));
+	if (r < 0) {
+		loop_stop(x->loop);
+		return r;
+	}
+	if (!x->identity.tls_key && state_identity(x->state, &x->identity) < 0)
+		return fail(x, -EIO, "the state in %s: %s", x->o.state, state_message());
+	if (!x->cluster) {
+		r = source_file_new(x->loop, x->o.services, &source_events, x, &x->file);
+		if (r < 0)
+			return fail(x, r, "the folder of %s: %s", x->o.services, strerror(-r));
+	}
+	return join_or_begin(x);
+}
+
+void exporter_lost(struct exporter *x)
+{
+	x->lost = true;
+	session_free(TAKE(x->session), true);
+	loop_stop(x->loop);
+}
+
+bool exporter_is_ready(const struct exporter *x, char ret_why[static EXPORTER_WHY_SIZE])
+{
+	*ret_why = '\0';
+	if (x->cluster && cluster_is_standby(x->cluster))
+		return true;
+	if (x->cluster && !cluster_is_ready(x->cluster, ret_why))
+		return false;
+	if (session_is_connected(x->session))
+		return true;
+	snprintf(ret_why, EXPORTER_WHY_SIZE, "not connected to a broker%s%s",
+		 *x->broker_error ? ": " : "", x->broker_error);
+	return false;
+}
+
 int exporter_start(struct exporter *x, struct loop *l, const struct exporter_options *o)
 {
-	int r;
-
 	x->loop = l;
 	x->o = *o;
 	x->work.fired = work;
 	x->renewal.fired = renew;
 	x->retry.fired = retry;
 	x->check.fired = check_grant;
-	r = state_open(o->state, &x->state, x->failed, sizeof(x->failed));
-	if (r < 0)
-		return r;
-	if (state_identity(x->state, &x->identity) < 0)
-		return fail(x, -EIO, "the state in %s: %s", o->state, state_message());
-	r = watch_new(l, o->services, file_changed, x, &x->watch);
-	if (r < 0)
-		return fail(x, r, "the folder of %s: %s", o->services, strerror(-r));
-	return join_or_begin(x);
+	return o->kubernetes ? cluster_new(x, &x->cluster) : exporter_open(x);
 }
 
 void exporter_stop(struct exporter *x)
 {
-	enrol_cancel(x->enrol);
+	enrol_cancel(TAKE(x->enrol));
 	/* Of one that was taken out nothing is to be left at the broker. */
-	session_free(x->session, !*x->failed);
-	publish_free(x->publish);
-	granted_free(x->granted);
-	watch_free(x->watch);
+	session_free(TAKE(x->session), !*x->failed);
 	loop_timer_del(x->loop, &x->work);
 	loop_timer_del(x->loop, &x->renewal);
 	loop_timer_del(x->loop, &x->retry);
 	loop_timer_del(x->loop, &x->check);
+	cluster_free(TAKE(x->cluster));
+	source_file_free(x->file);
+	publish_free(x->publish);
+	granted_free(x->granted);
 	trust_free(x->trust);
 	if (x->has_token)
 		token_done(&x->token);

@@ -308,21 +308,53 @@ static size_t differences(const struct publish *p, const struct map *records,
 	return count;
 }
 
+static int change(struct publish *p, const struct journal_op *ops, size_t count)
+{
+	int r = count ? writer_change(p->writer, loop_now(p->c.loop), ops, count) : 0;
+	for (size_t i = 0; i < count && writer_is_pending(p->writer); i++)
+		map_put(p->recent, ops[i].put ? ops[i].put : ops[i].del, p);
+	return r;
+}
+
+static void forget_recent(struct publish *p)
+{
+	if (!writer_is_pending(p->writer))
+		map_clear(p->recent, NULL);
+}
+
 static int update(struct publish *p, const struct map *records)
 {
 	struct journal_op *ops;
-	size_t count;
 	int r;
 
-	if (!writer_is_pending(p->writer))
-		map_clear(p->recent, NULL);
+	forget_recent(p);
 	ops = xcalloc(map_count(records) + writer_count(p->writer) + map_count(p->recent) + 1,
 		      sizeof(*ops));
-	count = differences(p, records, ops);
-	r = count ? writer_change(p->writer, loop_now(p->c.loop), ops, count) : 0;
-	for (size_t i = 0; i < count && writer_is_pending(p->writer); i++)
-		map_put(p->recent, ops[i].put ? ops[i].put : ops[i].del, p);
+	r = change(p, ops, differences(p, records, ops));
 	free(ops);
+	return r;
+}
+
+int publish_changes(struct publish *p, const struct map *changes)
+{
+	struct journal_op *ops = xcalloc(map_count(changes) + 1, sizeof(*ops));
+	struct map_entry *e = NULL;
+	size_t count = 0;
+	int r;
+
+	forget_recent(p);
+	while ((e = map_next(changes, e))) {
+		const char *name = map_entry_key(e);
+		char *body = map_entry_value(e);
+
+		if (*body && is_new(p, name, body))
+			ops[count++] = (struct journal_op){ .put = op_name(name), .body = body };
+		else if (!*body && (writer_get(p->writer, name) || map_get(p->recent, name)))
+			ops[count++] = (struct journal_op){ .del = op_name(name), .why = WHY_GONE };
+	}
+	r = change(p, ops, count);
+	free(ops);
+	settle(p);
 	return r;
 }
 

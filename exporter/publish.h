@@ -27,6 +27,9 @@ void publish_free(struct publish *p);
  * its readers to drop what it does not list. 0, -EFBIG: too much for a journal; or what the state
  * said. */
 int publish_records(struct publish *p, const struct map *records) MUST_CHECK;
+/* Only what differs from that: name -> body, or "" for one that is gone. The work is that of the changes.
+ * As above; -EINVAL: there was no whole truth yet. */
+int publish_changes(struct publish *p, const struct map *changes) MUST_CHECK;
 size_t publish_count(const struct publish *p);
 /* Walk over what is published: NULL first, NULL at the end; then its body. */
 const char *publish_next(const struct publish *p, const char *name);

@@ -35,13 +35,14 @@ static const char *const migrations[] = {
 	" PRIMARY KEY (path, ver)) WITHOUT ROWID;"
 	"CREATE TABLE members (path TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL,"
 	" PRIMARY KEY (path, name)) WITHOUT ROWID;",
+	"CREATE TABLE cluster (id INTEGER PRIMARY KEY CHECK (id = 1), uid TEXT NOT NULL);",
 };
 
 int state_open(const char *dir, struct state **ret, char *ret_why, size_t why_size)
 {
 	struct state *s = xcalloc(1, sizeof(*s));
-	char *path = xasprintf("%s/exporter.db", dir);
-	int r = file_mkdir(dir, 0700);
+	char *path = dir ? xasprintf("%s/exporter.db", dir) : xstrdup(":memory:");
+	int r = dir ? file_mkdir(dir, 0700) : 0;
 
 	if (r < 0)
 		snprintf(ret_why, why_size, "the folder %s: %s", dir, strerror(-r));
@@ -141,6 +142,14 @@ int state_identity(struct state *s, struct identity *ret)
 	return r < 0 ? r : db_flush(s->db);
 }
 
+int state_identity_put(struct state *s, const uint8_t secret[static KEY_LEN], const char *tls_key)
+{
+	int r = db_run(s->db, "INSERT OR REPLACE INTO identity VALUES (1, ?, ?)", "bs", secret,
+		       (size_t)KEY_LEN, tls_key);
+
+	return r < 0 ? r : db_flush(s->db);
+}
+
 void state_identity_done(struct identity *i)
 {
 	sign_key_done(&i->key);
@@ -219,6 +228,26 @@ uint64_t state_connection_next(struct state *s)
 
 	/* 0 is refused as a seq, and the connection before then speaks for us. */
 	return counter_put(s, "connection", n) < 0 ? 0 : n;
+}
+
+int state_connection_begin(struct state *s, uint64_t above)
+{
+	return counter(s, "connection") >= above ? 0 : counter_put(s, "connection", above);
+}
+
+int state_cluster(struct state *s, const char *uid)
+{
+	struct db_query *q;
+	int r, same = 0;
+
+	r = db_run(s->db, "INSERT OR IGNORE INTO cluster VALUES (1, ?)", "s", uid);
+	if (r < 0)
+		return r;
+	q = db_query(s->db, "SELECT uid FROM cluster", "");
+	r = db_step(q);
+	if (r == 1 && strcmp(db_text(q, 0), uid) != 0)
+		same = -EEXIST;
+	return finish_one(q, r, same);
 }
 
 /* ---- the journal ---- */

@@ -11,7 +11,8 @@
 
 struct state;
 
-/* Opens or makes it, and keeps others out. On failure a sentence is in `ret_why`. */
+/* Opens or makes it, and keeps others out. On failure a sentence is in `ret_why`. `dir` NULL: only in
+ * memory. */
 int state_open(const char *dir, struct state **ret, char *ret_why, size_t why_size) MUST_CHECK;
 void state_close(struct state *s);
 /* What went wrong last, for people. */
@@ -24,6 +25,9 @@ int state_end(struct state *s, int r) MUST_CHECK; /* commits when `r` is 0; retu
 /* Reads the identity, or makes and stores it. */
 int state_identity(struct state *s, struct identity *ret) MUST_CHECK;
 void state_identity_done(struct identity *i); /* wipes */
+/* Another one, before it was read. */
+int state_identity_put(struct state *s, const uint8_t secret[static KEY_LEN], const char *tls_key)
+	MUST_CHECK;
 
 struct state_mesh {
 	uint8_t root_key[KEY_LEN]; /* as the token gave it */
@@ -42,6 +46,12 @@ int state_mesh_forget(struct state *s) MUST_CHECK;
 
 /* Counts connections, over all starts; 0 was never given. */
 uint64_t state_connection_next(struct state *s);
+/* All that come are above it. */
+int state_connection_begin(struct state *s, uint64_t above) MUST_CHECK;
+
+/* The cluster whose services these are (uid of its namespace kube-system): the one that was said first.
+ * 0, -EEXIST: another, or what the database said. */
+int state_cluster(struct state *s, const char *uid) MUST_CHECK;
 
 /* The journal's rows (writer_io.store), and back into a writer: -ENOENT when it was never begun. */
 int state_journal_record(struct state *s, const char *path, const struct writer_record *rec)

@@ -37,19 +37,29 @@ static struct zone_table *table(void)
 {
 	static const struct zone_source node = { ZONE_NODE, "", "aaaa" },
 					dc1 = { ZONE_SERVICE, "dc1", "e1" };
-	struct zone_table *t = xcalloc(1, sizeof(*t) + sizeof(*t->zones));
+	static const struct prefix own[] = { { { AF_INET, { 10, 9 } }, 24 },
+					     { { AF_INET6, { 0xfd, 9 } }, 64 } },
+				   granted[] = { { { AF_INET, { 10, 43 } }, 20 },
+						 { { AF_INET6, { 0xfd, 0x40 } }, 12 } };
+	struct zone_table *t = xcalloc(1, sizeof(*t) + 2 * sizeof(*t->zones));
 	struct hamt_garbage none = { 0 };
-	static struct zone *z;
+	static struct zone *kept, *other;
+	struct zone *z;
 
-	z = zone_new("net", "dc1");
-	zone_set_self(z, "n1", NULL, 0);
+	z = kept = zone_new("net", "dc1");
+	zone_set_self(z, "n1", own, 2);
+	zone_set_granted(z, granted, 2);
 	zone_set_complete(z, true);
 	put(z, &node, "n1", 0);
 	put(z, &dc1, "web.shop", 0);
 	put(z, &dc1, "db.shop", 3);
 	put(z, &dc1, "big.shop", 300);
-	t->count = 1;
-	t->zones[0] = zone_commit(z, &none);
+	t->zones[t->count++] = zone_commit(z, &none);
+	z = other = zone_new("other", "dc1");
+	zone_set_self(z, "n1", NULL, 0);
+	put(z, &dc1, "web.shop", 0);
+	put(z, &dc1, "db.shop", 5);
+	t->zones[t->count++] = zone_commit(z, &none);
 	return t;
 }
 

@@ -74,6 +74,50 @@ TEST(a_change_is_published_at_once)
 	rig_end(&r);
 }
 
+static int change(struct rig *r, const char *name, const char *body)
+{
+	struct map *changes = map_new();
+	int ret;
+
+	map_put(changes, name, xstrdup(body));
+	ret = publish_changes(r->x.publish, changes);
+	map_free(changes, free);
+	return ret;
+}
+
+TEST(a_change_alone_leaves_the_others)
+{
+	struct rig r;
+
+	begin_with(&r, ONE, 1);
+	rig_wait(&r, 150);
+	CHECK_INT(change(&r, "a/b", "{\"addresses\":[\"10.43.9.9\"]}"), 0);
+	RIG_UNTIL(&r, body_of(&r, "a/b"), 2000);
+	CHECK(body_of(&r, "default/web"));
+	/* Taken back within the window: the writer holds the put, the del must reach it. */
+	CHECK_INT(change(&r, "a/c", "{\"addresses\":[\"10.43.9.8\"]}"), 0);
+	CHECK_INT(change(&r, "a/d", "{\"addresses\":[\"10.43.9.7\"]}"), 0);
+	CHECK_INT(change(&r, "a/d", ""), 0);
+	CHECK_INT(change(&r, "a/b", ""), 0);
+	CHECK_INT(change(&r, "never/there", ""), 0);
+	RIG_UNTIL(&r, body_of(&r, "a/c") && !body_of(&r, "a/b"), 2000);
+	rig_wait(&r, 300);
+	CHECK(!body_of(&r, "a/d"));
+	CHECK(body_of(&r, "default/web"));
+	rig_end(&r);
+}
+
+TEST(presence_has_the_ranges)
+{
+	struct rig r;
+
+	begin_with(&r, "{\"ranges\":[\"10.42.0.0/16\"],\"services\":[" WEB "]}", 1);
+	RIG_UNTIL(&r, r.offered == 1, 2000);
+	rig_write(&r, "{\"ranges\":[\"10.42.0.0/16\",\"10.43.0.0/16\"],\"services\":[" WEB "]}");
+	RIG_UNTIL(&r, r.offered == 2, 2000);
+	rig_end(&r);
+}
+
 TEST(changes_in_one_window_share_a_delta_and_the_last_one_counts)
 {
 	uint64_t ver;
@@ -366,10 +410,11 @@ TEST(what_is_outside_of_the_grant_is_counted)
 {
 	struct rig r;
 
-	begin_with(&r,
-		   "{\"services\":[" WEB ",{\"name\":\"x\",\"addresses\":[\"10.44.0.1\"]},"
-		   "{\"name\":\"y\",\"endpoints\":[{\"addresses\":[\"10.43.0.1\",\"fd00::1\"]}]}]}",
-		   3);
+	begin_with(
+		&r,
+		"{\"services\":[" WEB ",{\"name\":\"x\",\"addresses\":[\"10.44.0.1\",\"fd00::1\"]},"
+		"{\"name\":\"y\",\"endpoints\":[{\"addresses\":[\"10.43.0.1\",\"10.64.0.1\"]}]}]}",
+		3);
 	RIG_UNTIL(&r, r.x.outside == 2, 3000);
 	rig_grant(&r, r.id, r.key.public_key, "10.32.0.0/11");
 	RIG_UNTIL(&r, r.x.outside == 1, 3000);

@@ -33,7 +33,8 @@ struct rig {
 	const char *refusal;
 	int64_t life; /* of certificates, seconds */
 	unsigned joins, renewals, generation;
-	bool online; /* as the exporter says */
+	bool online;	/* as the exporter says */
+	size_t offered; /* ranges, as it says */
 
 	/* The journal of gateways, where grants are. */
 	struct writer *gateways;
@@ -338,6 +339,7 @@ static inline void rig_presence(struct rig *r, const struct mqtt_message *m)
 	CHECK_INT(document_split(m->payload, m->len, &d), REFUSED_NOT);
 	CHECK_INT(body_decode(&a, d.body, d.body_len, node_state_fields, &st, NULL), REFUSED_NOT);
 	r->online = st.online;
+	r->offered = st.range_count;
 	arena_done(&a);
 }
 
