@@ -216,6 +216,8 @@ static void tear_down(struct agent *a, struct network *n)
 	network_stop(n);
 	if (a->apply)
 		apply_forget(a->apply, n);
+	if (a->kernel)
+		kernel_unask(a->kernel, n->interface);
 	memberships_del(&a->memberships, a->state, n);
 	if (a->apply)
 		apply_full(a->apply);
@@ -270,6 +272,7 @@ int agent_need_kernel(struct agent *a)
 		.backend = a->o.backend,
 		.firewall_report = a->o.firewall_report,
 		.forwarding = a->o.forwarding,
+		.wireguard_go = a->o.wireguard_go,
 		.changed = kernel_changed,
 		.owner = a,
 	};
@@ -431,7 +434,9 @@ int agent_start(struct agent *a, struct loop *l, const struct agent_options *o, 
 		return r;
 	if (agent_need_kernel(a) < 0)
 		log_warn("waiting-for-kernel", "every 10 s");
-	joins_from_options(a);
+	r = joins_from_options(a, why, why_size);
+	if (r < 0)
+		return r;
 	agent_work_soon(a);
 	return 0;
 }

@@ -37,6 +37,7 @@ struct agent_options {
 	const struct prefix *dns_allow; /* who may ask there */
 	size_t dns_allow_count;
 	enum kernel_backend backend;
+	const char *wireguard_go; /* folder: see agent/wg_process.h; NULL: started here */
 	bool firewall_report;
 };
 

@@ -5,9 +5,11 @@
 #include "agent/answer.h"
 
 #include <libknot/libknot.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define LABELS_MAX 5 /* of a name that can exist: _port._protocol.service.namespace.network */
+#include "agent/lookup.h"
+
 #define ADDITIONAL_MAX 16
 #define SRV_WEIGHT 100
 #define POINTER_SIZE 2 /* of a compressed name */
@@ -16,13 +18,11 @@
 struct reply {
 	struct answer_scratch *scratch;
 	const struct answer_query *q;
-	const struct zone_version *zone;
+	struct lookup at;
+	const struct zone_version *zone; /* who speaks for it: the first of those that are asked */
 	knot_pkt_t *pkt;
 	uint16_t type;
 	const uint8_t *name; /* as asked for, lower case */
-	size_t labels;	     /* all of them, also those beyond LABELS_MAX */
-	const uint8_t *label[LABELS_MAX];
-	char key[ZONE_KEY_SIZE];
 };
 
 /* ---- memory ---- */
@@ -48,6 +48,7 @@ static void leave(void *p)
 /* Rdata one behind the other in the scratch. */
 struct set {
 	struct answer_scratch *scratch;
+	int family; /* of addresses */
 	knot_rdataset_t rrs;
 };
 
@@ -75,34 +76,42 @@ static uint8_t *set_add(struct set *set, uint16_t len)
 	return r->data;
 }
 
-static void set_add_addresses(struct set *set, const struct addr *list, size_t count, int family)
+static void set_add_addresses(void *owner, const struct addr *list, size_t count)
 {
-	uint16_t len = family == AF_INET ? 4 : 16;
+	struct set *set = owner;
+	uint16_t len = set->family == AF_INET ? 4 : 16;
 
 	for (size_t i = 0; i < count; i++) {
-		uint8_t *at = list[i].family == family ? set_add(set, len) : NULL;
+		uint8_t *at = list[i].family == set->family ? set_add(set, len) : NULL;
 
 		if (at)
 			memcpy(at, list[i].bytes, len);
 	}
 }
 
-/* Puts a set into the section that was begun last. */
-static int put(struct reply *r, const uint8_t *owner, uint16_t type, const struct set *set,
-	       uint16_t flags)
+/* Puts a set into the section that was begun last, the record `first` at its beginning. */
+static int put_from(struct reply *r, const uint8_t *owner, uint16_t type, const struct set *set,
+		    uint16_t first, uint16_t flags)
 {
 	union {
 		const uint8_t *from;
 		knot_dname_t *to;
 	} u = { .from = owner };
 	bool ours = owner == r->name;
-	uint16_t rotate = set->rrs.count > 1 ? (uint16_t)(r->q->rotate % set->rrs.count) : 0;
 	knot_rrset_t rr;
 
 	knot_rrset_init(&rr, u.to, type, KNOT_CLASS_IN, ZONE_TTL);
 	rr.rrs = set->rrs;
 	return knot_pkt_put_rotate(r->pkt, ours ? KNOT_COMPR_HINT_QNAME : KNOT_COMPR_HINT_NONE, &rr,
-				   rotate, flags);
+				   first, flags);
+}
+
+static int put(struct reply *r, const uint8_t *owner, uint16_t type, const struct set *set,
+	       uint16_t flags)
+{
+	uint16_t first = set->rrs.count > 1 ? (uint16_t)(r->q->rotate % set->rrs.count) : 0;
+
+	return put_from(r, owner, type, set, first, flags);
 }
 
 /* As many addresses as there is room for, and TC when it is not all. */
@@ -136,103 +145,49 @@ static void put_soa(struct reply *r)
 		return;
 	memcpy(at, r->zone->soa, r->zone->soa_len);
 	knot_pkt_begin(r->pkt, KNOT_AUTHORITY);
-	put(r, r->zone->apex, KNOT_RRTYPE_SOA, &set, KNOT_PF_SOAMINTTL);
-}
-
-/* ---- names ---- */
-
-/* Labels of the name, the first ones kept. */
-static void split(struct reply *r)
-{
-	r->labels = 0;
-	for (const uint8_t *at = r->name; *at; at += *at + 1) {
-		if (r->labels < LABELS_MAX)
-			r->label[r->labels] = at;
-		r->labels++;
-	}
-}
-
-/* Is the label this text? */
-static bool is_text(const uint8_t *label, const char *text)
-{
-	size_t len = strlen(text);
-
-	return *label == len && memcmp(label + 1, text, len) == 0;
-}
-
-/* The entry of the labels from `first` to the network's; NULL: none. */
-static const struct zone_entry *entry_of(struct reply *r, size_t first)
-{
-	size_t len = 0;
-
-	for (size_t i = first; i < r->labels - 1; i++) {
-		const uint8_t *l = r->label[i];
-
-		if (memchr(l + 1, '.', *l) || len + *l + 2 > sizeof(r->key))
-			return NULL;
-		if (len)
-			r->key[len++] = '.';
-		memcpy(r->key + len, l + 1, *l);
-		len += *l;
-	}
-	return zone_find(r->zone, r->key, len);
-}
-
-/* `_tcp`, `_udp`, `_sctp`; -1: none. */
-static int protocol_of(const uint8_t *label)
-{
-	static const char *const names[] = { "_tcp", "_udp", "_sctp" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (is_text(label, names[i]))
-			return (int)i;
-	return -1;
+	put(r, r->at.apex, KNOT_RRTYPE_SOA, &set, KNOT_PF_SOAMINTTL);
 }
 
 /* ---- what a name has ---- */
 
-static void add_record(struct set *set, const struct zone_record *record, int family)
+static int rdata_order(const void *a, const void *b)
 {
-	set_add_addresses(set, record->addresses, record->address_count, family);
-	for (size_t i = 0; !record->address_count && i < record->endpoint_count; i++)
-		set_add_addresses(set, record->endpoints[i].addresses,
-				  record->endpoints[i].address_count, family);
+	const knot_rdata_t *x = a, *y = b;
+
+	return memcmp(x->data, y->data, x->len);
 }
 
-static void add_entry(struct set *set, const struct zone_entry *e, int family)
+/* Networks may say the same. All of a set have one length. */
+static void make_unique(struct set *set)
 {
-	for (size_t i = 0; i < e->used; i++)
-		add_record(set, e->slots[i].record, family);
+	size_t size = set->rrs.count ? knot_rdata_size(set->rrs.rdata->len) : 0;
+	uint8_t *first = (uint8_t *)set->rrs.rdata;
+	uint16_t kept = 0;
+
+	qsort(first, set->rrs.count, size, rdata_order);
+	for (uint16_t i = 0; i < set->rrs.count; i++)
+		if (!kept || memcmp(first + (kept - 1) * size, first + i * size, size) != 0)
+			memmove(first + kept++ * size, first + i * size, size);
+	set->rrs.count = kept;
+	set->rrs.size = (uint32_t)(kept * size);
 }
 
-static bool is_headless(const struct zone_record *record)
+/* Addresses of the name, or of that host below it: false when there is no such host. */
+static bool add_addresses(struct set *set, const struct lookup_entries *e, const uint8_t *host,
+			  int family)
 {
-	return !record->address_count;
-}
+	bool any;
 
-/* The endpoints of this hostname below a headless service: 1 when there are any. */
-static int add_endpoints(struct set *set, const struct zone_entry *e, const uint8_t *hostname,
-			 int family)
-{
-	int any = 0;
-
-	for (size_t i = 0; i < e->used; i++) {
-		const struct zone_record *record = e->slots[i].record;
-
-		for (size_t k = 0; is_headless(record) && k < record->endpoint_count; k++) {
-			const struct zone_endpoint *p = &record->endpoints[k];
-
-			if (!is_text(hostname, p->hostname))
-				continue;
-			any = 1;
-			set_add_addresses(set, p->addresses, p->address_count, family);
-		}
-	}
+	set->family = family;
+	any = lookup_addresses(e, host, set_add_addresses, set);
+	if (e->count > 1)
+		make_unique(set);
 	return any;
 }
 
 /* What is asked for of the addresses that `add` collects. */
-static void answer_addresses(struct reply *r, const struct zone_entry *e, const uint8_t *hostname)
+static void answer_addresses(struct reply *r, const struct lookup_entries *e,
+			     const uint8_t *hostname)
 {
 	struct set set;
 
@@ -243,10 +198,7 @@ static void answer_addresses(struct reply *r, const struct zone_entry *e, const 
 		if (r->type != type && r->type != KNOT_RRTYPE_ANY)
 			continue;
 		set_begin(&set, r->scratch);
-		if (hostname)
-			add_endpoints(&set, e, hostname, family);
-		else
-			add_entry(&set, e, family);
+		add_addresses(&set, e, hostname, family);
 		if (set.rrs.count) {
 			put_addresses(r, type, &set);
 			return;
@@ -298,24 +250,27 @@ static const uint8_t *add_srv(struct set *set, uint16_t port, const char *hostna
 	return at;
 }
 
-static bool has_srv(const struct set *set, uint16_t port)
+/* `hostname` NULL: whatever the target. */
+static bool has_srv(const struct set *set, uint16_t port, const char *hostname)
 {
 	const knot_rdata_t *d = set->rrs.rdata;
 
 	for (uint16_t i = 0; i < set->rrs.count; i++) {
-		if (knot_wire_read_u16(d->data + 4) == port)
+		if (knot_wire_read_u16(d->data + 4) == port &&
+		    (!hostname || lookup_is(d->data + 6, hostname)))
 			return true;
 		d = (const void *)((const uint8_t *)d + knot_rdata_size(d->len));
 	}
 	return false;
 }
 
+/* `unique`: other networks may have said the same. */
 static void add_port(struct set *set, struct targets *targets, const struct zone_record *record,
-		     uint16_t port, const uint8_t *service)
+		     uint16_t port, const uint8_t *service, bool unique)
 {
-	if (!is_headless(record)) {
+	if (!lookup_is_headless(record)) {
 		/* Two sites that share the name share the target, too. */
-		if (has_srv(set, port))
+		if (has_srv(set, port, NULL))
 			return;
 		service = add_srv(set, port, NULL, service);
 		if (service && !targets->count)
@@ -324,14 +279,16 @@ static void add_port(struct set *set, struct targets *targets, const struct zone
 	}
 	for (size_t i = 0; i < record->endpoint_count; i++) {
 		const struct zone_endpoint *p = &record->endpoints[i];
-		const uint8_t *target = add_srv(set, port, p->hostname, service);
+		const uint8_t *target = unique && has_srv(set, port, p->hostname) ?
+						NULL :
+						add_srv(set, port, p->hostname, service);
 
 		if (target)
 			add_target(targets, target, p->addresses, p->address_count);
 	}
 }
 
-static void put_targets(struct reply *r, const struct zone_entry *e, const struct targets *t)
+static void put_targets(struct reply *r, const struct lookup_entries *e, const struct targets *t)
 {
 	static const struct {
 		int family;
@@ -343,11 +300,11 @@ static void put_targets(struct reply *r, const struct zone_entry *e, const struc
 	for (size_t i = 0; i < t->count; i++)
 		for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
 			set_begin(&set, r->scratch);
+			set.family = kinds[k].family;
 			if (t->list[i].addresses)
-				set_add_addresses(&set, t->list[i].addresses, t->list[i].count,
-						  kinds[k].family);
+				set_add_addresses(&set, t->list[i].addresses, t->list[i].count);
 			else
-				add_entry(&set, e, kinds[k].family);
+				add_addresses(&set, e, NULL, kinds[k].family);
 			if (set.rrs.count)
 				put(r, t->list[i].name, kinds[k].type, &set, KNOT_PF_NOTRUNC);
 		}
@@ -355,26 +312,24 @@ static void put_targets(struct reply *r, const struct zone_entry *e, const struc
 
 /* Ports of the service with this protocol, and this name unless `port` is NULL. With `set` they are
  * added. Returns how many. */
-static size_t ports_of(const struct reply *r, const struct zone_entry *e, int protocol,
+static size_t ports_of(const struct reply *r, const struct lookup_entries *e, int protocol,
 		       const uint8_t *port, struct set *set, struct targets *targets)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < e->used; i++) {
-		const struct zone_record *record = e->slots[i].record;
+	for (size_t n = 0; n < e->count; n++)
+		for (size_t i = 0; i < e->list[n]->used; i++) {
+			const struct zone_record *record = e->list[n]->slots[i].record;
 
-		for (size_t k = 0; k < record->port_count; k++) {
-			const struct zone_port *p = &record->ports[k];
-
-			if (p->protocol != protocol ||
-			    (port && (*port < 2 || port[1] != '_' || strlen(p->name) + 1 != *port ||
-				      memcmp(port + 2, p->name, *port - 1U) != 0)))
-				continue;
-			count++;
-			if (set)
-				add_port(set, targets, record, p->port, r->label[2]);
+			for (size_t k = 0; k < record->port_count; k++) {
+				if (!lookup_is_port(&record->ports[k], protocol, port))
+					continue;
+				count++;
+				if (set)
+					add_port(set, targets, record, record->ports[k].port,
+						 r->at.label[2], n > 0);
+			}
 		}
-	}
 	return count;
 }
 
@@ -382,7 +337,7 @@ static size_t ports_of(const struct reply *r, const struct zone_entry *e, int pr
 
 static int no_such_name(struct reply *r)
 {
-	if (!r->zone->complete) {
+	if (!r->at.complete) {
 		knot_wire_clear_aa(r->pkt->wire);
 		return KNOT_RCODE_SERVFAIL;
 	}
@@ -395,12 +350,13 @@ static void no_data(struct reply *r)
 	put_soa(r);
 }
 
-/* The network itself. */
+/* The zone itself. */
 static void at_apex(struct reply *r)
 {
 	bool soa = r->type == KNOT_RRTYPE_SOA || r->type == KNOT_RRTYPE_ANY;
 	const uint8_t *server = r->zone->server;
 	const struct zone_entry *e;
+	struct lookup_entries self = { .count = 1 };
 	struct targets targets = { 0 };
 	struct set set;
 	uint8_t *at;
@@ -418,24 +374,25 @@ static void at_apex(struct reply *r)
 	e = zone_find(r->zone, r->zone->node, strlen(r->zone->node));
 	if (soa || !e || !e->used)
 		return;
+	self.list[0] = e;
 	add_target(&targets, server, NULL, 0);
-	put_targets(r, e, &targets);
+	put_targets(r, &self, &targets);
 }
 
 /* <hostname>.<service>.<namespace>, or _protocol before a service. */
 static int below_service(struct reply *r)
 {
-	const struct zone_entry *e = entry_of(r, 1);
-	int protocol = protocol_of(r->label[0]);
+	int protocol = lookup_protocol(r->at.label[0]);
+	struct lookup_entries e;
 	struct set none;
 
-	if (!e)
+	if (!lookup_entries(&r->at, 1, &e))
 		return no_such_name(r);
 	set_begin(&none, r->scratch);
-	if (protocol >= 0 && ports_of(r, e, protocol, NULL, NULL, NULL))
+	if (protocol >= 0 && ports_of(r, &e, protocol, NULL, NULL, NULL))
 		no_data(r);
-	else if (add_endpoints(&none, e, r->label[0], AF_UNSPEC))
-		answer_addresses(r, e, r->label[0]);
+	else if (add_addresses(&none, &e, r->at.label[0], AF_UNSPEC))
+		answer_addresses(r, &e, r->at.label[0]);
 	else
 		return no_such_name(r);
 	return KNOT_RCODE_NOERROR;
@@ -444,47 +401,88 @@ static int below_service(struct reply *r)
 /* _port._protocol.<service>.<namespace> */
 static int service_port(struct reply *r)
 {
-	int protocol = protocol_of(r->label[1]);
-	const struct zone_entry *e = protocol >= 0 ? entry_of(r, 2) : NULL;
+	int protocol = lookup_protocol(r->at.label[1]);
 	struct targets targets = { 0 };
+	struct lookup_entries e;
 	struct set set;
 
-	if (!e || !ports_of(r, e, protocol, r->label[0], NULL, NULL))
+	if (protocol < 0 || !lookup_entries(&r->at, 2, &e) ||
+	    !ports_of(r, &e, protocol, r->at.label[0], NULL, NULL))
 		return no_such_name(r);
 	if (r->type != KNOT_RRTYPE_SRV && r->type != KNOT_RRTYPE_ANY) {
 		no_data(r);
 		return KNOT_RCODE_NOERROR;
 	}
 	set_begin(&set, r->scratch);
-	ports_of(r, e, protocol, r->label[0], &set, &targets);
+	ports_of(r, &e, protocol, r->at.label[0], &set, &targets);
 	if (!set.rrs.count)
 		no_data(r); /* headless, and nobody is ready */
 	else if (put(r, r->name, KNOT_RRTYPE_SRV, &set, 0) == KNOT_EOK)
-		put_targets(r, e, &targets);
+		put_targets(r, &e, &targets);
 	return KNOT_RCODE_NOERROR;
+}
+
+/* Always in the same order: who takes the first takes the node's name. */
+static int names_of_address(struct reply *r)
+{
+	struct lookup_name names[LOOKUP_NAMES_MAX];
+	size_t count = lookup_names(&r->at, names);
+	uint8_t wire[ZONE_NAME_MAX];
+	struct set set;
+
+	if (!count)
+		return no_such_name(r);
+	if (r->type != KNOT_RRTYPE_PTR && r->type != KNOT_RRTYPE_ANY) {
+		no_data(r);
+		return KNOT_RCODE_NOERROR;
+	}
+	set_begin(&set, r->scratch);
+	for (size_t i = 0; i < count; i++) {
+		size_t len = lookup_name_wire(&names[i], wire);
+		uint8_t *at = set_add(&set, (uint16_t)len);
+
+		if (at)
+			memcpy(at, wire, len);
+	}
+	put_from(r, r->name, KNOT_RRTYPE_PTR, &set, 0, 0);
+	return KNOT_RCODE_NOERROR;
+}
+
+static int below(struct reply *r)
+{
+	struct lookup_entries e;
+
+	if (r->at.kind == LOOKUP_REVERSE)
+		return names_of_address(r);
+	switch (r->at.own) {
+	case 1:
+	case 2:
+		if (!lookup_entries(&r->at, 0, &e))
+			return no_such_name(r);
+		answer_addresses(r, &e, NULL);
+		return KNOT_RCODE_NOERROR;
+	case 3:
+		return below_service(r);
+	case 4:
+		return service_port(r);
+	default:
+		return no_such_name(r);
+	}
 }
 
 static int in_zone(struct reply *r)
 {
-	const struct zone_entry *e;
-
 	knot_wire_set_aa(r->pkt->wire);
 	knot_pkt_begin(r->pkt, KNOT_ANSWER);
-	switch (r->labels) {
-	case 1:
+	switch (r->at.place) {
+	case LOOKUP_APEX:
 		at_apex(r);
 		return KNOT_RCODE_NOERROR;
-	case 2:
-	case 3:
-		e = entry_of(r, 0);
-		if (!e)
-			return no_such_name(r);
-		answer_addresses(r, e, NULL);
+	case LOOKUP_BETWEEN:
+		no_data(r);
 		return KNOT_RCODE_NOERROR;
-	case 4:
-		return below_service(r);
-	case 5:
-		return service_port(r);
+	case LOOKUP_BELOW:
+		return below(r);
 	default:
 		return no_such_name(r);
 	}
@@ -493,17 +491,13 @@ static int in_zone(struct reply *r)
 /* Only for askers that may ask here, and only what this node answers for. */
 static int respond(struct reply *r, const struct zone_table *t)
 {
-	const uint8_t *last = NULL;
-	uint16_t class = knot_pkt_qclass(r->pkt);
-
-	split(r);
-	for (const uint8_t *at = r->name; *at; at += *at + 1)
-		last = at;
-	r->zone = last ? zone_table_find(t, (const char *)last + 1, *last) : NULL;
-	if (!r->q->allowed || !r->zone || class != KNOT_CLASS_IN || r->type == KNOT_RRTYPE_AXFR ||
-	    r->type == KNOT_RRTYPE_IXFR ||
-	    (r->q->network && strcmp(r->q->network, r->zone->network) != 0))
+	if (!r->q->allowed || knot_pkt_qclass(r->pkt) != KNOT_CLASS_IN ||
+	    r->type == KNOT_RRTYPE_AXFR || r->type == KNOT_RRTYPE_IXFR)
 		return KNOT_RCODE_REFUSED;
+	lookup_begin(&r->at, t, r->q->network, r->name);
+	if (r->at.kind == LOOKUP_NONE)
+		return KNOT_RCODE_REFUSED;
+	r->zone = r->at.zones[0];
 	return in_zone(r);
 }
 

@@ -11,7 +11,8 @@
  *	SERVFAIL	a name that is not there while a journal of its zone was never read
  *	NXDOMAIN, NODATA	with SOA (RFC 2308); names that only have others below them are NODATA
  *
- * A, AAAA, SRV (_port._protocol.service.namespace.network, RFC 2782, with the addresses), SOA, NS. An
+ * A, AAAA, SRV (_port._protocol.service.namespace.network, RFC 2782, with the addresses), PTR, SOA, NS;
+ * which zones there are says agent/lookup.h. An
  * ANY gets one kind (RFC 8482). Over UDP no answer is longer than ANSWER_UDP_MAX or what the asker
  * takes: of many addresses as many as fit, with TC (no resolver goes without, also one that has no
  * TCP); of everything else nothing, with TC.

@@ -161,7 +161,8 @@ void apply_schedule(struct apply *a)
 		a->backoff = 0;
 		*a->problem = '\0';
 	}
-	if (a->kept)
+	/* After a failure in its own time, or it would be tried without a pause. */
+	if (a->kept && (!a->failed || a->keep_until > now))
 		due = MIN(due, MAX(a->keep_until, now));
 	loop_timer_set(a->c.loop, &a->full, due);
 	if (a->c.done)
@@ -326,6 +327,13 @@ static void settle_full(struct apply *a, struct network *n, const struct host *d
 	(void)a;
 }
 
+static bool is_wanted(void *owner, const char *link)
+{
+	const struct apply *a = owner;
+
+	return network_of(a, link) || strcmp(a->early.name, link) == 0;
+}
+
 void apply_full(struct apply *a)
 {
 	const struct memberships *m = a->c.memberships;
@@ -361,8 +369,12 @@ void apply_full(struct apply *a)
 	kernel_look_end(a->c.kernel);
 	memcpy(a->nft_hash, a->failed ? "" : desired.nft_hash, a->failed ? 1 : HASH_HEX_SIZE);
 	apply_set_forwarding(a, &desired, actual.forwarding, actual.forwarding_ours);
+	free(a->bridges);
+	a->bridges = TAKE(actual.bridges);
 	if (m->count)
 		kernel_forget_stale_flows(a->c.kernel);
+	if (!is_keeping(a))
+		kernel_sweep(a->c.kernel, is_wanted, a);
 	if (p.count)
 		loop_timer_set(a->c.loop, &a->flows, loop_now(a->c.loop) + FLOWS);
 	plan_done(&p);
@@ -415,6 +427,7 @@ void apply_free(struct apply *a)
 	loop_timer_del(a->c.loop, &a->full);
 	loop_timer_del(a->c.loop, &a->flows);
 	ranges_free(a->ranges);
+	free(a->bridges);
 	wg_link_done(&a->early);
 	map_free(a->forgotten, NULL);
 	free(a);
@@ -452,6 +465,7 @@ void apply_early_end(struct apply *a)
 	bool gone = *a->early.name && !network_of(a, a->early.name);
 
 	if (gone) {
+		kernel_unask(a->c.kernel, a->early.name);
 		map_put(a->forgotten, a->early.name, a);
 		apply_full_soon(a);
 	}

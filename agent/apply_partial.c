@@ -77,7 +77,9 @@ static void settle_partial(struct touched *t)
 static void plan_ranges(struct apply *a, struct host *desired, struct plan *p)
 {
 	const struct memberships *m = a->c.memberships;
-	struct host actual = { .forwarding = a->forwarding, .forwarding_ours = a->forwarding_ours };
+	struct host actual = { .forwarding = a->forwarding,
+			       .forwarding_ours = a->forwarding_ours,
+			       .bridges = a->bridges };
 	struct wanted_network w;
 
 	for (size_t i = 0; i < m->count; i++) {

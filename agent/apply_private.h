@@ -16,6 +16,7 @@ struct apply {
 	struct ranges *ranges;
 	char nft_hash[HASH_HEX_SIZE]; /* as last applied, like the next */
 	unsigned forwarding, forwarding_ours;
+	char *bridges; /* as last read */
 	uint64_t keep_until;
 	uint64_t backoff;      /* 0: the last pass was fine */
 	struct map *forgotten; /* interfaces that we tore down in this process */

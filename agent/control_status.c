@@ -116,6 +116,7 @@ static void fill_network(struct agent *a, const struct network *n, struct arena 
 	if (i)
 		qsort(ret->peers, i, sizeof(*ret->peers), by_name);
 	fill_standby(n, arena, ret);
+	ret->up = a->kernel && n->up && !n->dropped;
 	if (n->dropped)
 		ret->problem = arena_strdup(arena, "its journal is stale for longer than the"
 						   " network's --max-stale: its peers are dropped");

@@ -77,6 +77,7 @@ void host_done(struct host *h)
 	free(h->links);
 	free(h->nft);
 	free(h->nft_first);
+	free(h->bridges);
 	memset(h, 0, sizeof(*h));
 }
 

@@ -80,6 +80,8 @@ struct host {
 	/* Desired only, for the text: the host forwards, for whatever reason; and it does so for us
 	 * alone, so nothing is forwarded between others. */
 	unsigned forwards, isolated;
+	/* The host's bridges, a space after each; NULL: none. Desired: for the text. */
+	char *bridges;
 };
 
 /* They free what the value owns (private keys are wiped) and leave a zeroed one. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/dns_server.h"
+#include "agent/neighbours.h"
 
 static bool in_ranges(const struct prefix *list, size_t count, const struct addr *a)
 {
@@ -34,7 +35,8 @@ bool dns_policy_allows(const struct dns_policy *p, const struct zone_table *t,
 	if (is_own(p, place, from))
 		return true;
 	if (!*place->network)
-		return in_ranges(p->allow, p->allow_count, from);
+		return in_ranges(p->allow, p->allow_count, from) ||
+		       (t && neighbour_set_has(t->neighbours, from));
 	z = t ? zone_table_find(t, place->network, strlen(place->network)) : NULL;
 	*ret_network = place->network;
 	return z && in_ranges(z->ranges, z->range_count, from);

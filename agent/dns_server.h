@@ -6,7 +6,8 @@
  *
  * Who is answered (design section 9): on a mesh address the members of its network (the source lies in
  * the network's ranges), about that network; this node itself, about all of its networks. On an
- * address of --dns those in --dns-allow, about all. Everybody else is told REFUSED, at most
+ * address of --dns those in --dns-allow, and the nodes of this site at the addresses that the peers
+ * journals say (agent/neighbours.h), about all. Everybody else is told REFUSED, at most
  * DNS_STRANGERS_RATE times a second and network of sources (/24, /56), so that nobody is flooded by
  * way of us.
  *

@@ -70,29 +70,6 @@ static bool key_of(const char *member, char ret[static ZONE_KEY_SIZE])
 	return strchr(ret, '.') == strrchr(ret, '.') && text_is_label(slash + 1);
 }
 
-static bool in_ranges(const struct exporter *e, const struct addr *list, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		size_t k = 0;
-
-		while (k < e->range_count && !prefix_contains(&e->ranges[k], &list[i]))
-			k++;
-		if (k == e->range_count)
-			return false;
-	}
-	return true;
-}
-
-static bool is_granted(const struct exporter *e, const struct record *r)
-{
-	if (!in_ranges(e, r->addresses, r->address_count))
-		return false;
-	for (size_t i = 0; i < r->endpoint_count; i++)
-		if (!in_ranges(e, r->endpoints[i].addresses, r->endpoints[i].address_count))
-			return false;
-	return true;
-}
-
 static void say_refused(const struct exporters *x, const struct exporter *e, const char *member,
 			enum refusal refused)
 {
@@ -114,7 +91,7 @@ static void record_put(struct exporters *x, struct exporter *e, const char *memb
 	enum refusal refused;
 
 	refused = body_decode(&a, body, strlen(body), record_fields, &r, NULL);
-	if (!refused && !is_granted(e, &r))
+	if (!refused && record_limit(&r, e->ranges, e->range_count))
 		refused = REFUSED_GRANT;
 	if (!key_of(member, key))
 		refused = REFUSED_GRANT;
@@ -533,4 +510,32 @@ bool exporters_are_read(const struct exporters *x)
 			return false;
 	}
 	return true;
+}
+
+static int range_order(const void *a, const void *b)
+{
+	return prefix_cmp(a, b);
+}
+
+void exporters_tell_ranges(const struct exporters *x)
+{
+	struct prefix *list = NULL;
+	size_t count = 0, kept = 0;
+
+	for (size_t i = 0; i < x->count; i++) {
+		const struct exporter *e = x->list[i];
+
+		if ((!e->granted && !e->active) || !e->range_count)
+			continue;
+		list = xreallocarray(list, count + e->range_count, sizeof(*list));
+		memcpy(list + count, e->ranges, e->range_count * sizeof(*list));
+		count += e->range_count;
+	}
+	if (count)
+		qsort(list, count, sizeof(*list), range_order);
+	for (size_t i = 0; i < count; i++)
+		if (!kept || prefix_cmp(&list[kept - 1], &list[i]) != 0)
+			list[kept++] = list[i];
+	zone_set_granted(x->zone, list, kept);
+	free(list);
 }

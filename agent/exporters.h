@@ -41,5 +41,7 @@ struct follow *exporters_follow(const struct exporters *x, const char *id);
 struct follow *exporters_nth(const struct exporters *x, size_t i);
 /* The key of a grant in force. */
 bool exporters_key(const struct exporters *x, const char *id, uint8_t ret[static KEY_LEN]);
+/* Tells the zone the ranges of all grants in force: it answers for names of their addresses. */
+void exporters_tell_ranges(const struct exporters *x);
 /* Was each journal read once, or does the one before it of its site still count? */
 bool exporters_are_read(const struct exporters *x);

@@ -130,6 +130,20 @@ static int remember(const char *file, const struct buf *more)
 	return r;
 }
 
+/* 0, or why nobody can: a pod's /proc/sys is read-only. */
+static int is_fixed(const char *path)
+{
+	char full[PATH_SIZE];
+	int fd;
+
+	snprintf(full, sizeof(full), ROOT "%s", path);
+	fd = open(full, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
 static int switch_on(const char *file, size_t i, char *why, size_t size)
 {
 	struct buf lines = { 0 };
@@ -139,11 +153,13 @@ static int switch_on(const char *file, size_t i, char *why, size_t size)
 
 	if (was == '1' || !was)
 		return 0;
-	if (switches[i].family == FORWARD_6)
+	r = is_fixed(switches[i].path);
+	if (r == 0 && switches[i].family == FORWARD_6)
 		collect_accept_ra(&lines);
 	buf_printf(&lines, "%s %c\n", switches[i].path, was);
 	/* First, so that a crash leaves nothing changed that nobody knows of. */
-	r = remember(file, &lines);
+	if (r == 0)
+		r = remember(file, &lines);
 	for (at = buf_cstr(&lines); r == 0 && next_line(&at, path, &value);)
 		r = set(path, strcmp(path, switches[i].path) == 0 ? '1' : '2');
 	buf_done(&lines);

@@ -488,23 +488,27 @@ void joins_free(struct agent *a)
 		join_free(a->joins);
 }
 
-void joins_from_options(struct agent *a)
+int joins_from_options(struct agent *a, char *why, size_t why_size)
 {
 	for (const char *const *t = a->o.tokens; t && *t; t++) {
 		struct token token;
-		char why[256];
+		char what[256];
 
-		/* What is wrong with it is told by the join itself. */
-		if (token_parse(*t, &token, why, sizeof(why)) == 0) {
+		if (token_parse(*t, &token, what, sizeof(what)) == 0) {
 			bool had = memberships_get(&a->memberships, token.network) ||
 				   state_token_used(a->state, token.id);
 
 			token_done(&token);
 			if (had)
 				continue;
+		} else if (!a->memberships.count) {
+			snprintf(why, why_size, "--token: %s", what);
+			return -EINVAL;
 		}
+		/* What is wrong with it is told by the join itself. */
 		join_begin(a, *t, NULL, true, NULL, NULL);
 	}
+	return 0;
 }
 
 bool joins_is_enrolling(const struct agent *a)

@@ -28,7 +28,8 @@ void joins_disown(struct agent *a, void *owner);
 void joins_check(struct agent *a);
 /* All end without a word. */
 void joins_free(struct agent *a);
-/* --token of the command line: those whose network we are in, or that admitted us before, are left. */
-void joins_from_options(struct agent *a);
+/* --token of the command line: those whose network we are in, or that admitted us before, are left. -EINVAL
+ * with a sentence: one cannot be read, and this node is in no network that would suffer from an end. */
+int joins_from_options(struct agent *a, char *why, size_t why_size) MUST_CHECK;
 /* Is one enrolling? The lasting connection waits for that. */
 bool joins_is_enrolling(const struct agent *a);

@@ -22,6 +22,8 @@ struct kernel_config {
 	enum kernel_backend backend;
 	/* Where it is remembered that we switched forwarding on; NULL: nowhere. Borrowed. */
 	const char *forwarding;
+	/* Where wireguard-go is asked for; NULL: it is started here. Borrowed. */
+	const char *wireguard_go;
 	bool firewall_report; /* --firewall report: do not install nft rules, log what they would be */
 	/* Something of ours, or what kernel_candidates answers, changed behind our back: a full pass
 	 * is due. Debounced by 50 ms; changes made by kernel_apply itself do not count. Peers are
@@ -79,5 +81,11 @@ int kernel_conflict(struct kernel *k, const struct prefix *prefix, char *ret, si
 /* The same for what forbids a route of ours: a route that is not ours to just this prefix, or an
  * interface's own network with the whole of it inside. */
 int kernel_blocked(struct kernel *k, const struct prefix *prefix, char *ret, size_t size);
+/* An interface that is not wanted any more, and perhaps never came: with kernel_config.wireguard_go
+ * nobody is asked for it any more. Of one that is there this is left to OP_LINK_DEL. */
+void kernel_unask(struct kernel *k, const char *link);
+/* The same for all that `wanted` does not want: somebody asked for them and was killed before he marked
+ * them. Only for the one agent of a network namespace. */
+void kernel_sweep(struct kernel *k, bool (*wanted)(void *owner, const char *link), void *owner);
 /* Forgets the flows that nft_rules found to be older than their way into a tunnel. */
 void kernel_forget_stale_flows(struct kernel *k);

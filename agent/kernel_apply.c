@@ -16,16 +16,17 @@
 #include "agent/forwarding.h"
 #include "agent/nft.h"
 #include "lib/log.h"
+#include "lib/map.h"
 #include "lib/mem.h"
 
 struct applying {
 	struct kernel *k;
 	void (*failed)(void *owner, const struct op *op, int error, const char *why);
 	void *owner;
-	int first;		   /* error */
-	char lost[INTERFACE_SIZE]; /* an interface that is not there: said once, not for each peer */
-	bool unfiltered;	   /* our rules could not be put in place */
-	bool staying;		   /* what was to go did not: its rules stay */
+	int first;	  /* error */
+	struct map *lost; /* interfaces that are not there: said once, not for each peer */
+	bool unfiltered;  /* our rules could not be put in place */
+	bool staying;	  /* what was to go did not: its rules stay */
 };
 
 static bool is_removal(enum op_kind kind)
@@ -39,10 +40,10 @@ static void fail(struct applying *a, const struct op *op, int error)
 	const char *reason = nl_reason(a->k->wg.route);
 	char text[OP_TEXT_SIZE];
 
-	if (error == -ENODEV && op->link && strcmp(a->lost, op->link) == 0)
+	if (error == -ENODEV && op->link && map_get(a->lost, op->link))
 		return;
 	if (op->link && (error == -ENODEV || op->kind == OP_LINK_ADD))
-		snprintf(a->lost, sizeof(a->lost), "%s", op->link);
+		map_put(a->lost, op->link, a);
 	if (*a->k->wg.why) {
 		snprintf(a->k->message, sizeof(a->k->message), "%s", a->k->wg.why);
 	} else {
@@ -171,6 +172,17 @@ static bool is_half_made(struct kernel *k, const struct wg_backend *b, const cha
 	return empty;
 }
 
+/* wireguard-go, started anew by the program that is asked for it, has made its interface and does not
+ * answer yet. */
+static bool is_coming(struct kernel *k, const struct wg_backend *b, const char *link)
+{
+	struct wg_link l = { 0 };
+	int r = k->wg.folder && b == &wg_uapi ? b->read(&k->wg, link, &l) : 0;
+
+	wg_link_done(&l);
+	return r == -ECONNREFUSED;
+}
+
 /* 0: it is there, ours and works; -ENODEV: it is to be made; else it is somebody's. */
 static int look_at_link(struct kernel *k, const char *link)
 {
@@ -182,6 +194,8 @@ static int look_at_link(struct kernel *k, const char *link)
 	if (r < 0)
 		return r;
 	b = kernel_backend_for(l.kind);
+	if (b && !l.ours && is_coming(k, b, link))
+		return -ENODEV;
 	if (!b || (!l.ours && !is_half_made(k, b, link))) {
 		snprintf(k->wg.why, sizeof(k->wg.why),
 			 "an interface %s exists that is not ours (its alias is not \"warren\")",
@@ -318,11 +332,27 @@ static int apply_nft(struct kernel *k, const struct op *op)
 	return r;
 }
 
+/* What is heard of it is no news, but what others did just before is. */
+static int switch_on(struct kernel *k, unsigned families)
+{
+	unsigned theirs;
+	bool meddled;
+	int r;
+
+	kernel_watch_hear(k);
+	theirs = k->switched_on;
+	meddled = k->meddled;
+	r = forwarding_on(k->config.forwarding, families, k->wg.why, sizeof(k->wg.why));
+	kernel_watch_hear(k);
+	k->switched_on = theirs;
+	k->meddled = meddled;
+	return r;
+}
+
 static int forward_on(struct kernel *k, const struct op *op)
 {
 	if (!k->config.firewall_report)
-		return forwarding_on(k->config.forwarding, op->forwarding, k->wg.why,
-				     sizeof(k->wg.why));
+		return switch_on(k, op->forwarding);
 	snprintf(
 		k->wg.why, sizeof(k->wg.why),
 		"this gateway's host does not forward%s%s, and with --firewall report it is not"
@@ -367,7 +397,7 @@ int kernel_apply(struct kernel *k, const struct op *ops, size_t count,
 		 void (*failed)(void *owner, const struct op *op, int error, const char *why),
 		 void *owner)
 {
-	struct applying a = { .k = k, .failed = failed, .owner = owner };
+	struct applying a = { .k = k, .failed = failed, .owner = owner, .lost = map_new() };
 	bool watched = false;
 
 	/* Peers make no events. */
@@ -375,17 +405,22 @@ int kernel_apply(struct kernel *k, const struct op *ops, size_t count,
 		watched |= !count_run(&ops[i], 1);
 	if (watched)
 		kernel_watch_pause(k);
+	k->wg.missing = false;
 	for (size_t i = 0, n; i < count; i += MAX(n, (size_t)1)) {
 		n = count_run(&ops[i], count - i);
-		if (op_waits(&ops[i], a.unfiltered, a.staying))
+		if (op_waits(&ops[i], a.unfiltered, a.staying)) {
+			a.staying |= ops[i].kind == OP_LINK_DEL;
 			continue;
+		}
 		if (n)
 			apply_peers(&a, &ops[i], n);
 		else
 			apply_one(&a, &ops[i]);
 	}
+	k->wg.unserved = k->wg.missing;
 	if (watched)
 		kernel_watch_resume(k);
+	map_free(a.lost, NULL);
 	return a.first;
 }
 

@@ -96,7 +96,7 @@ static int check_backend(const struct kernel *k)
 			 "this kernel has no WireGuard (modprobe wireguard)");
 		return -EOPNOTSUPP;
 	}
-	r = wg_process_possible(why, sizeof(why));
+	r = wg_process_possible(k->wg.folder, why, sizeof(why));
 	if (r < 0)
 		snprintf(new_message, sizeof(new_message), "%s%s",
 			 k->config.backend == BACKEND_AUTO ? "this kernel has no WireGuard, and " :
@@ -133,6 +133,7 @@ int kernel_new(struct loop *l, const struct kernel_config *c, struct kernel **re
 	k->loop = l;
 	k->config = *c;
 	k->wg.family = -ENOENT;
+	k->wg.folder = c->wireguard_go;
 	r = open_sockets(k);
 	if (r == 0)
 		r = check_backend(k);
@@ -209,6 +210,22 @@ static void add_link(const struct tables *t, const struct rt_link *from, struct 
 					  &t->routes[i].route.source);
 }
 
+/* A name that nft would not take as it is, is left out. */
+static char *name_bridges(const struct tables *t)
+{
+	static const char plain[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+	struct buf names = { 0 };
+
+	for (size_t i = 0; i < t->link_count; i++) {
+		const struct rt_link *l = &t->links[i];
+
+		if (strcmp(l->kind, "bridge") == 0 && !l->name[strspn(l->name, plain)])
+			buf_printf(&names, "%s ", l->name);
+	}
+	return names.len ? buf_take(&names) : NULL;
+}
+
 static void drop_last_link(struct host *h)
 {
 	wg_link_done(&h->links[--h->link_count]);
@@ -275,12 +292,14 @@ int kernel_read(struct kernel *k, struct host *ret)
 			snprintf(k->message, sizeof(k->message), "%s", k->wg.why);
 		}
 	}
+	ret->bridges = r == 0 ? name_bridges(&t) : NULL;
 	tables_done(&t);
 	if (r < 0) {
 		host_done(ret);
 		return r;
 	}
 	read_nft_hash(k, ret->nft_hash);
+	kernel_watch_hear(k);
 	leave_forwarding(k);
 	forwarding_read(k->config.forwarding, &ret->forwarding, &ret->forwarding_ours);
 	host_sort(ret);
@@ -401,6 +420,48 @@ int kernel_candidates(struct kernel *k, struct addr *ret, size_t max, size_t *re
 	return r;
 }
 
+/* Ours and served: kernel_read has it. */
+static bool is_seen(struct kernel *k, const char *link)
+{
+	struct wg_link device = { 0 };
+	const struct wg_backend *b;
+	struct rt_link l;
+	bool seen = kernel_find(k, link, &l, &b) == 0 &&
+		    b->read(&k->wg, link, &device) != -ECONNREFUSED;
+
+	wg_link_done(&device);
+	return seen;
+}
+
+void kernel_unask(struct kernel *k, const char *link)
+{
+	if (k->wg.folder && !is_seen(k, link))
+		wg_process_unask(k->wg.folder, link);
+}
+
+struct sweep {
+	struct kernel *kernel;
+	bool (*wanted)(void *owner, const char *link);
+	void *owner;
+};
+
+static bool is_kept(void *owner, const char *link)
+{
+	const struct sweep *s = owner;
+	bool kept = s->wanted(s->owner, link) || is_seen(s->kernel, link);
+
+	if (!kept)
+		log_info("asked-for-by-nobody", "link=%s", link);
+	return kept;
+}
+
+void kernel_sweep(struct kernel *k, bool (*wanted)(void *owner, const char *link), void *owner)
+{
+	struct sweep s = { k, wanted, owner };
+
+	wg_process_sweep(k->wg.folder, is_kept, &s);
+}
+
 void kernel_forget_stale_flows(struct kernel *k)
 {
 	int r = k->netfilter ? conntrack_flush(k->netfilter, NFT_MARK_STALE) : 0;
@@ -438,6 +499,7 @@ int kernel_picture(struct kernel *k, uint8_t ret_ours[static HASH_LEN],
 	struct buf ours = { 0 }, others = { 0 };
 	struct tables t = { 0 };
 	struct host h = { 0 };
+	_cleanup_(freep) char *bridges = NULL;
 	unsigned on, switched;
 	uint32_t rules;
 	size_t count;
@@ -459,6 +521,8 @@ int kernel_picture(struct kernel *k, uint8_t ret_ours[static HASH_LEN],
 	count = pick_candidates(k, &t, candidates, CANDIDATES_MAX);
 	for (size_t i = 0; i < count; i++)
 		buf_printf(&others, "%s\n", addr_format(&candidates[i], text));
+	bridges = name_bridges(&t);
+	buf_printf(&others, "bridges %s\n", bridges ? bridges : "");
 	hash_buf(&ours, ret_ours);
 	hash_buf(&others, ret_host);
 	host_done(&h);

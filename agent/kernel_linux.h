@@ -48,7 +48,7 @@ const struct wg_backend *kernel_backend_for(const char *kind);
 /* -ENODEV when it is not there or not ours. */
 int kernel_find(struct kernel *k, const char *name, struct rt_link *ret,
 		const struct wg_backend **ret_backend) MUST_CHECK;
-/* Hashes of what kernel_read reads but for devices and peers, and of kernel_candidates. */
+/* Hashes of what kernel_read reads but for devices and peers, and of kernel_candidates and bridges. */
 int kernel_picture(struct kernel *k, uint8_t ret_ours[static HASH_LEN],
 		   uint8_t ret_host[static HASH_LEN]) MUST_CHECK;
 
@@ -60,3 +60,5 @@ void kernel_watch_stop(struct kernel *k);
  * do is not taken for theirs. */
 void kernel_watch_pause(struct kernel *k);
 void kernel_watch_resume(struct kernel *k);
+/* Takes what has come, before its turn. */
+void kernel_watch_hear(struct kernel *k);

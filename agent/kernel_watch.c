@@ -16,6 +16,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "agent/interface.h"
 #include "agent/nft.h"
 #include "lib/clock.h"
 
@@ -44,12 +45,23 @@ static int is_forwarding(const struct nlmsghdr *h, struct kernel *k)
 	return 1;
 }
 
+/* An interface that was asked for and not waited for: no picture has it before it is marked. */
+static int is_link(const struct nlmsghdr *h, struct kernel *k)
+{
+	struct rt_link l;
+
+	if (k->wg.unserved && rt_link_parse(h, &l) == 0 && !l.ours)
+		k->meddled |= strncmp(l.name, INTERFACE_PREFIX, strlen(INTERFACE_PREFIX)) == 0;
+	return 1;
+}
+
 static int is_relevant_route(const struct nlmsghdr *h, void *arg)
 {
 	struct rt_route r;
 
 	switch (h->nlmsg_type) {
 	case RTM_NEWLINK:
+		return is_link(h, arg);
 	case RTM_DELLINK:
 	case RTM_NEWADDR:
 	case RTM_DELADDR:
@@ -107,6 +119,13 @@ static bool look(struct kernel *k)
 	return !same;
 }
 
+void kernel_watch_hear(struct kernel *k)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(k->sources); i++)
+		if (k->sources[i].events && drain(k, i))
+			arm(k);
+}
+
 static void on_due(struct loop_timer *t)
 {
 	struct kernel *k = container_of(t, struct kernel, due);
@@ -134,15 +153,10 @@ void kernel_watch_pause(struct kernel *k)
 
 void kernel_watch_resume(struct kernel *k)
 {
-	unsigned theirs = k->switched_on;
-	bool meddled = k->meddled;
 	uint8_t host[HASH_LEN];
 
-	/* What is heard now about forwarding was us. */
 	if (k->loop && k->sources[0].events && drain(k, 0))
 		arm(k);
-	k->switched_on = theirs;
-	k->meddled = meddled;
 	/* The host's own addresses are not what we change: a change of theirs is still to be seen. */
 	if (k->loop && kernel_picture(k, k->ours_seen, host) < 0)
 		memset(k->ours_seen, 0, HASH_LEN);

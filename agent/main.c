@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
@@ -18,6 +19,7 @@
 #include "lib/mem.h"
 #include "lib/opt.h"
 #include "lib/text.h"
+#include "schemas/api.h"
 #include "schemas/member.h"
 
 #define TOKENS_MAX 64
@@ -85,6 +87,27 @@ static enum kernel_backend backend_of(const char *name)
 	opt_fail(2, "--backend: %s is none of kernel, userspace, auto", name);
 }
 
+/* ADDRESS:PORT; an IPv4 address may stand in brackets, too: who gives [$(HOST_IP)]:5300 does not know
+ * which it is. */
+static int parse_place(const char *text, struct endpoint *ret)
+{
+	char address[ADDR_SIZE];
+	size_t len = *text == '[' ? strcspn(text + 1, "]") : 0;
+	unsigned port;
+	int used = 0;
+
+	if (endpoint_parse(text, ret) == 0)
+		return 0;
+	if (!len || len >= sizeof(address) ||
+	    sscanf(text + 1 + len, "]:%5u%n", &port, &used) != 1 || text[1 + len + (size_t)used] ||
+	    !port || port > 65535)
+		return -EINVAL;
+	memcpy(address, text + 1, len);
+	address[len] = '\0';
+	ret->port = (uint16_t)port;
+	return addr_parse(address, &ret->addr);
+}
+
 static void take_dns(struct agent_options *o)
 {
 	static struct endpoint places[DNS_MAX];
@@ -92,7 +115,7 @@ static void take_dns(struct agent_options *o)
 	const char *const *from = *dns_allow ? dns_allow : dns_allow_default;
 
 	for (; dns[o->dns_count]; o->dns_count++)
-		if (endpoint_parse(dns[o->dns_count], &places[o->dns_count]) < 0)
+		if (parse_place(dns[o->dns_count], &places[o->dns_count]) < 0)
 			opt_fail(2, "--dns: %s is not ADDRESS:PORT", dns[o->dns_count]);
 	for (; from[o->dns_allow_count]; o->dns_allow_count++)
 		if (prefix_parse(from[o->dns_allow_count], &allow[o->dns_allow_count]) < 0)
@@ -109,12 +132,24 @@ static void check(const struct agent_options *o, const char *firewall)
 	for (size_t i = 0; i < o->endpoint_count; i++)
 		if (!text_is_hostport(o->endpoints[i]))
 			opt_fail(2, "--endpoint: %s is not HOST:PORT", o->endpoints[i]);
+	if (o->wireguard_go && *o->wireguard_go != '/')
+		opt_fail(2, "--wireguard-go: %s is no path from the root", o->wireguard_go);
 	if (strcmp(firewall, "manage") != 0 && strcmp(firewall, "report") != 0)
 		opt_fail(2, "--firewall: %s is neither manage nor report", firewall);
 }
 
+/* The first process of a container is given the children of those who ended. Ours are waited for where
+ * they are started, within a turn. */
+static void reap(struct loop_hook *h)
+{
+	(void)h;
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
 static int serve(const struct agent_options *o)
 {
+	struct loop_hook reaper = { .prepare = reap };
 	struct loop *l = loop_new();
 	struct agent a = { 0 };
 	char why[512] = "";
@@ -126,6 +161,8 @@ static int serve(const struct agent_options *o)
 		loop_free(l);
 		opt_fail(1, "%s", why);
 	}
+	if (getpid() == 1)
+		loop_hook_add(l, &reaper);
 	daemon_notify("READY=1");
 	r = loop_run(l);
 	daemon_notify("STOPPING=1");
@@ -197,6 +234,11 @@ int main(int argc, char **argv)
 		  .arg = "kernel|userspace|auto",
 		  .help = "who serves WireGuard (auto)",
 		  .value = &backend },
+		{ .name = "wireguard-go",
+		  .kind = OPT_VALUE,
+		  .arg = "DIR",
+		  .help = "ask the program that reads DIR for wireguard-go (start it here)",
+		  .value = &o.wireguard_go },
 		{ .name = "firewall",
 		  .kind = OPT_VALUE,
 		  .arg = "manage|report",
@@ -214,7 +256,8 @@ int main(int argc, char **argv)
 		&(struct opt_command){ .synopsis = "[OPTION...]",
 				       .about = "Joins this host to WireGuard networks and keeps it"
 						" there. Talk to it with warren.",
-				       .opts = opts });
+				       .opts = opts,
+				       .version = WARREN_VERSION });
 	while (endpoints[o.endpoint_count])
 		o.endpoint_count++;
 	check(&o, firewall);

@@ -11,6 +11,7 @@
 
 #include "agent/dns_server.h"
 #include "agent/exporters.h"
+#include "agent/neighbours.h"
 #include "agent/peers.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -24,6 +25,8 @@ struct names {
 	struct agent *agent;
 	struct dns_server *server;
 	struct loop_timer retry;
+	struct neighbour_set *neighbours; /* in force */
+	bool neighbours_dirty;
 	char problem[256];
 };
 
@@ -39,21 +42,44 @@ struct network_names {
 	struct zone_version *version; /* in force */
 	struct map *nodes;	      /* id -> struct node_name */
 	struct exporters *exporters;
+	struct neighbours *neighbours;
 };
 
 static const struct zone_source added_source = { .rank = ZONE_ADDED, .site = "", .id = "" };
 
 /* ---- the table in force ---- */
 
+static struct neighbour_set *neighbours_of_all(const struct memberships *m)
+{
+	const struct neighbours **list = xcalloc(m->count + 1, sizeof(*list));
+	struct neighbour_set *ret;
+	size_t count = 0;
+
+	for (size_t i = 0; i < m->count; i++)
+		if (m->list[i]->names)
+			list[count++] = m->list[i]->names->neighbours;
+	ret = neighbours_set(list, count);
+	free(list);
+	return ret;
+}
+
 static void swap_table(struct names *s)
 {
 	const struct memberships *m = &s->agent->memberships;
 	struct zone_table *t = xcalloc(1, sizeof(*t) + m->count * sizeof(*t->zones));
+	struct neighbour_set *old = NULL;
 
+	if (s->neighbours_dirty) {
+		old = s->neighbours;
+		s->neighbours = neighbours_of_all(m);
+		s->neighbours_dirty = false;
+	}
+	t->neighbours = s->neighbours;
 	for (size_t i = 0; i < m->count; i++)
 		if (m->list[i]->names && m->list[i]->names->version)
 			t->zones[t->count++] = m->list[i]->names->version;
 	free(dns_server_swap(s->server, t));
+	free(old);
 }
 
 static void commit(struct network *n)
@@ -65,8 +91,12 @@ static void commit(struct network *n)
 
 	zone_set_complete(w->zone, peers && replica_is_ready(follow_replica(n->follow_gateways)) &&
 					   exporters_are_read(w->exporters));
-	if (!zone_is_dirty(w->zone))
+	exporters_tell_ranges(w->exporters);
+	if (!zone_is_dirty(w->zone)) {
+		if (n->agent->names && n->agent->names->neighbours_dirty)
+			swap_table(n->agent->names);
 		return;
+	}
 	w->version = zone_commit(w->zone, &garbage);
 	if (n->agent->names)
 		swap_table(n->agent->names);
@@ -171,10 +201,25 @@ static void self_put(struct network *n)
 	zone_set_self(n->names->zone, m->name, ranges, count);
 }
 
+/* Of the own site, or this node: it may ask at --dns from where it can be reached. */
+static void neighbour_changed(struct network *n, const char *id, const struct peer_entry *e)
+{
+	const char *site = n->agent->site;
+	bool is_near = e && (strcmp(id, n->agent->identity.key.id) == 0 ||
+			     (site && e->site && strcmp(site, e->site) == 0));
+	bool changed = is_near ? neighbours_put(n->names->neighbours, id, e->endpoints,
+						e->endpoint_count) :
+				 neighbours_del(n->names->neighbours, id);
+
+	if (n->agent->names)
+		n->agent->names->neighbours_dirty |= changed;
+}
+
 static void peer_changed(struct network *n, const char *id)
 {
 	struct peer_entry *e = peers_get(n->peers, id);
 
+	neighbour_changed(n, id, e);
 	if (strcmp(id, n->agent->identity.key.id) == 0)
 		return;
 	if (e)
@@ -185,6 +230,7 @@ static void peer_changed(struct network *n, const char *id)
 
 static void read_peers(struct network *n)
 {
+	peer_changed(n, n->agent->identity.key.id);
 	for (struct peer_entry *e = peers_next(n->peers, NULL); e; e = peers_next(n->peers, e))
 		peer_changed(n, e->id);
 }
@@ -342,6 +388,7 @@ void names_start(struct network *n)
 
 	w->zone = zone_new(n->name, n->agent->site ? n->agent->site : "");
 	w->nodes = map_new();
+	w->neighbours = neighbours_new();
 	n->names = w;
 	self_put(n);
 	read_peers(n);
@@ -360,6 +407,7 @@ void names_stop(struct network *n)
 	if (!w)
 		return;
 	if (n->agent->names) {
+		n->agent->names->neighbours_dirty = true;
 		swap_table(n->agent->names);
 		listen_everywhere(n->agent->names);
 	}
@@ -367,6 +415,7 @@ void names_stop(struct network *n)
 	zone_free(w->zone);
 	exporters_free(w->exporters);
 	map_free(w->nodes, free);
+	neighbours_free(w->neighbours);
 	free(w);
 }
 
@@ -376,6 +425,7 @@ int names_new(struct agent *a, struct names **ret, char *why, size_t why_size)
 	int r;
 
 	s->agent = a;
+	s->neighbours_dirty = true; /* networks may be there already */
 	s->retry.fired = retry_fired;
 	r = dns_server_new(&(struct dns_server_config){ a->o.dns_allow, a->o.dns_allow_count },
 			   &s->server);
@@ -395,6 +445,7 @@ void names_free(struct names *s)
 		return;
 	loop_timer_del(s->agent->loop, &s->retry);
 	free(dns_server_free(s->server));
+	free(s->neighbours);
 	free(s);
 }
 

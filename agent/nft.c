@@ -24,6 +24,7 @@
 struct found {
 	char hash[HASH_HEX_SIZE];
 	uint32_t rules, marked;
+	bool table;
 };
 
 /* The chains being written. */
@@ -136,6 +137,21 @@ static void forward_of(const struct host *h, const struct wg_link *l, struct buf
 		buf_printf(chain, "\t\toifname \"%s\" counter drop\n", l->name);
 }
 
+/* With br_netfilter what a bridge carries from one of its ports to another comes by, too. */
+static void spare_bridges(const char *bridges, struct buf *chain)
+{
+	const char *before = "\t\tiifname . oifname { ";
+
+	for (const char *s = bridges; s && *s; s += strcspn(s, " ") + 1) {
+		int len = (int)strcspn(s, " ");
+
+		buf_printf(chain, "%s\"%.*s\" . \"%.*s\"", before, len, s, len, s);
+		before = ", ";
+	}
+	if (bridges)
+		buf_str(chain, " } accept\n");
+}
+
 /* What is the same for all links. `names`: of them all. */
 static void begin(const struct host *h, const char *names, struct chains *c)
 {
@@ -145,6 +161,8 @@ static void begin(const struct host *h, const char *names, struct chains *c)
 	} families[] = { { FORWARD_4, "ipv4" }, { FORWARD_6, "ipv6" } };
 
 	buf_printf(&c->input, "\t\tiifname != %s accept\n", names);
+	if (h->isolated)
+		spare_bridges(h->bridges, &c->forward);
 	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
 		if (h->isolated & families[i].family)
 			buf_printf(&c->forward,
@@ -321,6 +339,7 @@ static int each_chain(const struct nlmsghdr *h, void *arg)
 		return r;
 	if (!is_string(tb[NFTA_CHAIN_TABLE], NFT_TABLE) || !tb[NFTA_CHAIN_NAME])
 		return 0;
+	f->table = true;
 	name = nl_data(tb[NFTA_CHAIN_NAME]);
 	use = tb[NFTA_CHAIN_USE] ? ntohl(nl_u32(tb[NFTA_CHAIN_USE])) : 0;
 	f->rules += use;
@@ -344,8 +363,8 @@ int nft_read(struct nl *n, char ret_hash[static HASH_HEX_SIZE], uint32_t *ret_ru
 	nl_msg_begin(&m, (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETCHAIN, NLM_F_REQUEST | NLM_F_DUMP,
 		     &g, sizeof(g));
 	r = nl_dump(n, &m, each_chain, restart, &f);
-	if (f.rules != f.marked)
-		memset(f.hash, 0, sizeof(f.hash));
+	if (f.rules != f.marked || !*f.hash)
+		snprintf(f.hash, sizeof(f.hash), "%s", f.table ? NFT_UNKNOWN : "");
 	memcpy(ret_hash, f.hash, HASH_HEX_SIZE);
 	*ret_rules = f.rules;
 	return r;

@@ -32,7 +32,8 @@
  *   it was asked for, before the host's own translation of service addresses); all else is dropped
  *   and counted. This holds for each packet, so that what is withdrawn ends at once;
  * - delivered here: the same;
- * - while it forwards because of us alone (host.isolated): nothing between two other interfaces;
+ * - while it forwards because of us alone (host.isolated): nothing between two other interfaces, but
+ *   for what stays within a bridge;
  * - flows forwarded through tunnels carry NFT_MARK_FLOW. One that was there before there was a tunnel
  *   for it would go unmasqueraded for ever: it is dropped and carries NFT_MARK_STALE, for
  *   conntrack_flush.
@@ -51,8 +52,10 @@ void nft_script(const char *text, const char *hash, struct buf *out);
 int nft_apply(const char *text, const char *hash, char *why, size_t size) MUST_CHECK;
 int nft_remove(char *why, size_t size) MUST_CHECK;
 
-/* What is there now, through `n` (NETLINK_NETFILTER): the hash, "" when there is no table, or it has
- * lost its mark or does not have as many rules as it was given; and how many rules the table has. */
+/* What is there now, through `n` (NETLINK_NETFILTER): the hash; "" when there is no table; NFT_UNKNOWN
+ * when it has lost its mark, does not have as many rules as it was given, or is an older agent's; and
+ * how many rules the table has. */
+#define NFT_UNKNOWN "-"
 int nft_read(struct nl *n, char ret_hash[static HASH_HEX_SIZE], uint32_t *ret_rules) MUST_CHECK;
 /* Is this event (NFNLGRP_NFTABLES) about our table? */
 bool nft_event(const struct nlmsghdr *h);

@@ -63,6 +63,7 @@ static void entry_free(void *value)
 	struct peer_entry *e = value;
 
 	free(e->name);
+	free(e->site);
 	free_strings(e->endpoints, e->endpoint_count);
 	free_strings(e->ep, e->ep_count);
 	free_strings(e->was, e->was_count);
@@ -231,6 +232,8 @@ static void fill(struct peer_entry *e, const struct peer *body, bool orphan)
 {
 	free(e->name);
 	e->name = xstrdup(body->name);
+	free(e->site);
+	e->site = body->site ? xstrdup(body->site) : NULL;
 	memcpy(e->key, body->keys[0].key, KEY_LEN);
 	memcpy(e->identity_key, body->identity_key, KEY_LEN);
 	e->address_count = MIN(body->address_count, (size_t)PEER_ADDRESSES_MAX);

@@ -21,6 +21,7 @@ struct peers;
 struct peer_entry {
 	char id[LABEL_SIZE];
 	char *name;
+	char *site;	      /* NULL: none */
 	uint8_t key[KEY_LEN]; /* the first one: a rotating node's second has its own time */
 	uint8_t identity_key[KEY_LEN]; /* zeros: a plain WireGuard device */
 	struct addr addresses[PEER_ADDRESSES_MAX];

@@ -251,10 +251,39 @@ void plan_forwarding(struct plan *p, const struct host *desired, const struct ho
 		add(p, OP_FORWARD_OFF, NULL)->forwarding = off;
 }
 
+static bool carries(const struct wg_link *l, const struct prefix *prefix)
+{
+	for (size_t i = 0; i < l->route_count; i++)
+		if (prefix_overlaps(&l->routes[i].prefix, prefix))
+			return true;
+	for (size_t i = 0; i < l->address_count; i++)
+		if (prefix_overlaps(&l->addresses[i], prefix))
+			return true;
+	return false;
+}
+
+/* `del`: of a link that goes. Are its prefixes another's in this plan? */
+static bool does_move(const struct plan *p, const struct op *del, const struct host *actual)
+{
+	for (size_t i = 0; i < actual->link_count; i++) {
+		const struct wg_link *l = &actual->links[i];
+
+		for (size_t k = 0; strcmp(l->name, del->link) == 0 && k < p->count; k++)
+			if ((p->ops[k].kind == OP_ROUTE_ADD &&
+			     carries(l, &p->ops[k].route.prefix)) ||
+			    (p->ops[k].kind == OP_ADDRESS_ADD && carries(l, &p->ops[k].address)))
+				return true;
+	}
+	return false;
+}
+
 void plan_host(struct plan *p, const struct host *desired, const struct host *actual)
 {
 	merge(p, NULL, desired->links, desired->link_count, actual->links, actual->link_count,
 	      sizeof(*desired->links), wg_link_cmp, each_link);
+	for (size_t i = 0; i < p->count; i++)
+		if (p->ops[i].kind == OP_LINK_DEL)
+			p->ops[i].moves = does_move(p, &p->ops[i], actual);
 	plan_nft(p, desired, actual);
 	plan_forwarding(p, desired, actual);
 	plan_order(p);
@@ -346,7 +375,11 @@ bool op_waits(const struct op *op, bool unfiltered, bool staying)
 	case OP_PEER_PUT:
 	case OP_ROUTE_ADD:
 	case OP_FORWARD_ON:
+	case OP_ROUTE_DEL:
+	case OP_ADDRESS_DEL:
 		return unfiltered;
+	case OP_LINK_DEL:
+		return unfiltered && op->moves;
 	case OP_NFT_LAST:
 	case OP_NFT_DEL:
 		return staying;

@@ -43,6 +43,7 @@ struct op {
 	const struct wg_peer *peer;   /* OP_PEER_*, OP_ALLOWED_SET */
 	const struct wg_peer *was;    /* OP_ALLOWED_SET: the actual one */
 	bool with_endpoint;
+	bool moves; /* OP_LINK_DEL: a route or address of this plan overlaps its own */
 	const struct prefix *allowed; /* OP_PEER_PUT, OP_ALLOWED_SET */
 	size_t allowed_count;
 	struct prefix address;
@@ -83,7 +84,11 @@ void plan_order(struct plan *p);
 void plan_done(struct plan *p);
 
 /* Is `op` left for the next pass? `unfiltered`: OP_NFT failed, and whatever comes would be let in or
- * forwarded. `staying`: something that was to go did not, and its rules stay. */
+ * forwarded; nor does a route or an address go then, as what is to take its place is not there: its
+ * packets would leave in the clear; and a link waits whose prefixes move to another link, with its
+ * peers and key (the others of a network that was left know this node no more). Another link goes at
+ * once, so does every peer: a peer takes no route with it, and what is sent there is dropped. `staying`:
+ * something that was to go did not, and its rules stay. */
 bool op_waits(const struct op *op, bool unfiltered, bool staying);
 
 /* One line for the log and for `warren diff`: `peer-put wr-dc1 KEY allowed=10.9.0.2/32 ...`. Cut at

@@ -177,6 +177,7 @@ int rt_link_mark(struct nl *n, int index)
 	family = nl_nest_begin(&m, AF_INET);
 	conf = nl_nest_begin(&m, IFLA_INET_CONF);
 	nl_put_u32(&m, IPV4_DEVCONF_PROMOTE_SECONDARIES, 1);
+	nl_put_u32(&m, IPV4_DEVCONF_RP_FILTER, 2);
 	nl_nest_end(&m, conf);
 	nl_nest_end(&m, family);
 	nl_nest_end(&m, families);

@@ -42,8 +42,9 @@ int rt_links(struct nl *n, struct rt_link **ret, size_t *ret_count) MUST_CHECK;
 int rt_link_get(struct nl *n, const char *name, struct rt_link *ret) MUST_CHECK;
 /* -EEXIST; -EOPNOTSUPP: the kernel does not know this kind. */
 int rt_link_add(struct nl *n, const char *name, const char *kind) MUST_CHECK;
-/* Marks it as ours. And: when its first address of a range goes the others of that range stay
- * (promote_secondaries). */
+/* Marks it as ours. And, by netlink, as a pod's /proc/sys is read-only: when its first address of a
+ * range goes the others of that range stay (promote_secondaries); sources are not checked by the
+ * routes of this moment (rp_filter loose): WireGuard checks them for each peer. */
 int rt_link_mark(struct nl *n, int index) MUST_CHECK;
 int rt_link_mtu(struct nl *n, int index, uint32_t mtu) MUST_CHECK;
 int rt_link_up(struct nl *n, int index) MUST_CHECK;

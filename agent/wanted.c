@@ -107,7 +107,9 @@ static void borrow_link(struct host *h, const struct wg_link *l)
  * that is to be. NULL: they are the same as those wanted. */
 static char *first_rules(const struct host *h, const struct host *actual, unsigned off)
 {
-	struct host all = { .forwards = h->forwards | off, .isolated = h->isolated | off };
+	struct host all = { .forwards = h->forwards | off,
+			    .isolated = h->isolated | off,
+			    .bridges = actual->bridges };
 	char *text;
 
 	for (size_t i = 0; i < h->link_count; i++)
@@ -140,6 +142,8 @@ void wanted_finish(struct host *h, const struct host *actual)
 	h->isolated = h->forwarding & (actual->forwarding_ours | ~actual->forwarding);
 	free(h->nft);
 	free(h->nft_first);
+	free(h->bridges);
+	h->bridges = actual->bridges ? xstrdup(actual->bridges) : NULL;
 	h->nft = nft_rules(h);
 	h->nft_first = first_rules(h, actual, off);
 	host_sort(h);

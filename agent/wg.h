@@ -18,7 +18,11 @@ struct wg {
 	struct nl *route;   /* NETLINK_ROUTE, borrowed */
 	struct nl *generic; /* NETLINK_GENERIC, borrowed; NULL: none */
 	int family;	    /* of "wireguard"; negative errno: the kernel has none */
-	char why[256];	    /* a sentence about the last failure, "" when there is none */
+	const char *folder; /* agent/wg_process.h, borrowed */
+	/* Of those asked for by `folder`: one was missing in the last kernel_apply, or is in this one.
+	 * Nobody is waited for then. */
+	bool unserved, missing;
+	char why[256]; /* a sentence about the last failure, "" when there is none */
 };
 
 /* A change of one peer. Nothing is ever taken away but by `remove`. */

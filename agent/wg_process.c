@@ -8,6 +8,7 @@
  */
 #include "agent/wg_process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -19,15 +20,22 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "agent/interface.h"
 #include "agent/process.h"
 #include "agent/rt.h"
 #include "lib/clock.h"
+#include "lib/file.h"
 
 #define PROGRAM "wireguard-go"
 #define TUN_DEVICE "/dev/net/tun"
 #define START_TIMEOUT (5 * USEC_PER_SEC)
+/* The other program may pause before it starts one again. */
+#define ASK_TIMEOUT (3 * USEC_PER_SEC)
+/* From wireguard-go's interface to its socket. */
+#define ASK_TIMEOUT_MADE (300 * USEC_PER_MSEC)
 #define END_TIMEOUT (3 * USEC_PER_SEC)
 #define STEP_MS 3
+#define PATH_SIZE 4096
 
 static void socket_path(const char *link, struct sockaddr_un *ret)
 {
@@ -75,11 +83,99 @@ static void rest(void)
 	poll(NULL, 0, STEP_MS);
 }
 
-int wg_process_possible(char *why, size_t size)
+/* ---- another program's ---- */
+
+static int folder_possible(const char *folder, char *why, size_t size)
+{
+	int r = file_mkdir(folder, 0755);
+
+	if (r == 0 && access(folder, W_OK | X_OK) < 0)
+		r = -errno;
+	if (r < 0)
+		snprintf(why, size, "--wireguard-go %s: %s", folder, strerror(-r));
+	return r < 0 ? -EOPNOTSUPP : 0;
+}
+
+static void ask_path(const char *folder, const char *link, char ret[static PATH_SIZE])
+{
+	snprintf(ret, PATH_SIZE, "%s/%s", folder, link);
+}
+
+static uint64_t time_to_wait(const char *link, bool patient)
+{
+	return patient ? ASK_TIMEOUT : if_nametoindex(link) ? ASK_TIMEOUT_MADE : 0;
+}
+
+static int ask(const char *folder, const char *link, bool patient, char *why, size_t size)
+{
+	uint64_t deadline;
+	char path[PATH_SIZE];
+	int fd, r = folder_possible(folder, why, size);
+
+	if (r < 0)
+		return r;
+	ask_path(folder, link, path);
+	fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		r = -errno;
+		snprintf(why, size, "%s: %s", path, strerror(-r));
+		return r;
+	}
+	close(fd);
+	deadline = clock_mono() + time_to_wait(link, patient);
+	while (!(if_nametoindex(link) && is_served(link))) {
+		if (clock_mono() >= deadline) {
+			snprintf(why, size,
+				 "no " PROGRAM " for %s: no program serves %s: is the DaemonSet "
+				 "warren-wireguard running on this node?",
+				 link, folder);
+			return -ETIMEDOUT;
+		}
+		rest();
+	}
+	return 0;
+}
+
+void wg_process_unask(const char *folder, const char *link)
+{
+	char path[PATH_SIZE];
+
+	if (!folder)
+		return;
+	ask_path(folder, link, path);
+	unlink(path);
+}
+
+static bool is_interface(const char *name)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+	size_t prefix = strlen(INTERFACE_PREFIX);
+
+	return strncmp(name, INTERFACE_PREFIX, prefix) == 0 && name[prefix] &&
+	       strlen(name) < IFNAMSIZ && !name[strspn(name, letters)];
+}
+
+void wg_process_sweep(const char *folder, bool (*keep)(void *owner, const char *link), void *owner)
+{
+	DIR *d = folder ? opendir(folder) : NULL;
+	const struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if (is_interface(e->d_name) && !keep(owner, e->d_name))
+			wg_process_unask(folder, e->d_name);
+	if (d)
+		closedir(d);
+}
+
+/* ---- our own ---- */
+
+int wg_process_possible(const char *folder, char *why, size_t size)
 {
 	char path[PROCESS_PATH_SIZE];
 	int fd;
 
+	if (folder)
+		return folder_possible(folder, why, size);
 	if (process_find(PROGRAM, path) < 0) {
 		snprintf(why, size, PROGRAM " is not installed");
 		return -EOPNOTSUPP;
@@ -114,14 +210,18 @@ static int wait_ready(const char *link, const struct process *p, char *why, size
 	return 0;
 }
 
-int wg_process_start(struct nl *route, const char *link, char *why, size_t size)
+int wg_process_start(struct nl *route, const char *folder, const char *link, bool patient,
+		     char *why, size_t size)
 {
 	static const char *const env[] = { "LOG_LEVEL=error", "WG_PROCESS_FOREGROUND=1", NULL };
 	char path[PROCESS_PATH_SIZE];
 	const char *const argv[] = { path, "-f", link, NULL };
 	struct process p;
-	int r = wg_process_possible(why, size);
+	int r;
 
+	if (folder)
+		return ask(folder, link, patient, why, size);
+	r = wg_process_possible(NULL, why, size);
 	if (r < 0)
 		return r;
 	if (is_served(link)) {
@@ -145,10 +245,14 @@ int wg_process_start(struct nl *route, const char *link, char *why, size_t size)
 	return r;
 }
 
-int wg_process_end(struct nl *route, const char *link, char *why, size_t size)
+int wg_process_end(struct nl *route, const char *folder, const char *link, char *why, size_t size)
 {
 	uint64_t deadline = clock_mono() + END_TIMEOUT;
-	int r = rt_link_del(route, link);
+	int r;
+
+	/* First, or it would be started again. */
+	wg_process_unask(folder, link);
+	r = rt_link_del(route, link);
 
 	if (r < 0) {
 		snprintf(why, size, "interface %s cannot be removed: %s", link, strerror(-r));

@@ -282,12 +282,16 @@ static int talk(struct wg *w, const char *link, const char *text, size_t len, st
 
 static int uapi_create(struct wg *w, const char *link)
 {
-	return wg_process_start(w->route, link, w->why, sizeof(w->why));
+	bool patient = !w->unserved && !w->missing;
+	int r = wg_process_start(w->route, w->folder, link, patient, w->why, sizeof(w->why));
+
+	w->missing |= w->folder && r == -ETIMEDOUT;
+	return r;
 }
 
 static int uapi_destroy(struct wg *w, const char *link)
 {
-	return wg_process_end(w->route, link, w->why, sizeof(w->why));
+	return wg_process_end(w->route, w->folder, link, w->why, sizeof(w->why));
 }
 
 static int uapi_get(struct wg *w, const char *link, struct wg_link *ret)

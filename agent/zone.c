@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/reverse.h"
 #include "lib/crypto.h"
 #include "lib/mem.h"
 #include "lib/text.h"
@@ -17,6 +18,7 @@
 
 struct zone {
 	struct hamt names;
+	struct hamt addresses; /* agent/reverse.h */
 	char site[LABEL_SIZE];
 	struct zone_version now; /* what the next version will say beside its names */
 	bool dirty;
@@ -83,12 +85,14 @@ static size_t named_ports(const struct record *r)
 }
 
 /* Texts come last: they need no alignment. */
-static void lay_out(struct layout *l, const struct record *r, struct zone_record **ret)
+static void lay_out(struct layout *l, const char *key, const struct record *r,
+		    struct zone_record **ret)
 {
 	struct zone_record *z = part(l, sizeof(*z));
 	struct zone_port *ports = part(l, named_ports(r) * sizeof(*ports));
 	struct zone_endpoint *endpoints = part(l, r->endpoint_count * sizeof(*endpoints));
 	const struct addr *addresses = part_addresses(l, r->addresses, r->address_count);
+	const char *name;
 	char host[ADDR_SIZE];
 	size_t named = 0;
 
@@ -113,25 +117,30 @@ static void lay_out(struct layout *l, const struct record *r, struct zone_record
 			ports[named++] = (struct zone_port){ text, r->ports[i].port,
 							     (uint8_t)r->ports[i].protocol };
 	}
+	name = part_text(l, key);
 	if (z)
 		*z = (struct zone_record){ .address_count = (uint16_t)r->address_count,
 					   .port_count = (uint16_t)named,
 					   .endpoint_count = (uint16_t)r->endpoint_count,
+					   .key = name,
 					   .addresses = addresses,
 					   .ports = ports,
 					   .endpoints = endpoints };
 	*ret = z;
 }
 
-static struct zone_record *record_new(const struct zone *z, const struct record *r)
+static struct zone_record *record_new(struct zone *z, const struct zone_source *source,
+				      const char *key, const struct record *r)
 {
 	struct layout l = { 0 };
 	struct zone_record *ret;
 
-	lay_out(&l, r, &ret);
+	lay_out(&l, key, r, &ret);
 	l = (struct layout){ .at = xmalloc(l.size) };
-	lay_out(&l, r, &ret);
+	lay_out(&l, key, r, &ret);
 	ret->born = z->names.born;
+	ret->rank = (uint16_t)source->rank;
+	reverse_add(&z->addresses, ret);
 	return ret;
 }
 
@@ -142,6 +151,7 @@ static void record_discard(struct zone *z, const struct zone_record *r)
 		void *to;
 	} u = { .from = r };
 
+	reverse_del(&z->addresses, r);
 	hamt_discard(&z->names, u.to, r->born);
 }
 
@@ -167,14 +177,15 @@ static void choose(const struct zone *z, struct zone_entry *e)
 	const char *first = e->slot_count ? e->slots[0].source->site : "";
 	bool own = *first && strcmp(first, z->site) == 0;
 
+	e->own = own;
 	if (e->slot_count && e->slots[0].source->rank != ZONE_SERVICE) {
 		e->used = 1;
 		return;
 	}
-	e->used = e->slot_count;
+	e->used = e->slot_count & 0x7fff;
 	for (uint16_t i = 0; own && i < e->slot_count; i++)
 		if (strcmp(e->slots[i].source->site, first) != 0) {
-			e->used = i;
+			e->used = i & 0x7fff;
 			break;
 		}
 }
@@ -263,10 +274,12 @@ static void set(struct zone *z, const struct zone_source *source, const char *ke
 	e->children = old ? old->children : 0;
 	for (size_t i = 0; i < place; i++)
 		e->slots[e->slot_count++] = old->slots[i];
-	if (r)
-		e->slots[e->slot_count++] = (struct zone_slot){ source, record_new(z, r) };
+	/* Before: its place in a full block of addresses is for the new one. */
 	if (there)
 		record_discard(z, old->slots[place].record);
+	if (r)
+		e->slots[e->slot_count++] =
+			(struct zone_slot){ source, record_new(z, source, key, r) };
 	for (size_t i = place + there; i < count; i++)
 		e->slots[e->slot_count++] = old->slots[i];
 	count = e->slot_count;
@@ -334,6 +347,7 @@ struct zone_version *zone_commit(struct zone *z, struct hamt_garbage *garbage)
 
 	z->now.serial++;
 	z->now.root = hamt_commit(&z->names, garbage);
+	z->now.addresses = hamt_commit(&z->addresses, garbage);
 	v = xmemdup(&z->now, sizeof(z->now));
 	wire_name(v->apex, "", v->network);
 	wire_name(v->server, v->node, v->network);
@@ -367,6 +381,37 @@ void zone_set_self(struct zone *z, const char *node, const struct prefix *ranges
 	z->dirty = true;
 }
 
+static void granted_discard(struct zone *z)
+{
+	union {
+		const struct zone_granted *from;
+		void *to;
+	} u = { .from = z->now.granted };
+
+	if (u.from)
+		hamt_discard(&z->names, u.to, u.from->born);
+	z->now.granted = NULL;
+}
+
+void zone_set_granted(struct zone *z, const struct prefix *list, size_t count)
+{
+	const struct zone_granted *old = z->now.granted;
+	struct zone_granted *g;
+
+	if (count == (old ? old->count : 0) &&
+	    (!count || memcmp(old->list, list, count * sizeof(*list)) == 0))
+		return;
+	granted_discard(z);
+	z->dirty = true;
+	if (!count)
+		return;
+	g = xcalloc(1, sizeof(*g) + count * sizeof(*list));
+	g->born = z->names.born;
+	g->count = count;
+	memcpy(g->list, list, count * sizeof(*list));
+	z->now.granted = g;
+}
+
 void zone_set_complete(struct zone *z, bool complete)
 {
 	z->dirty |= z->now.complete != complete;
@@ -379,6 +424,7 @@ struct zone *zone_new(const char *network, const char *site)
 
 	crypto_random(&z->now.seed, sizeof(z->now.seed));
 	hamt_init(&z->names, z->now.seed);
+	hamt_init(&z->addresses, z->now.seed);
 	strncpy(z->now.network, network, LABEL_SIZE - 1);
 	strncpy(z->site, site, LABEL_SIZE - 1);
 	z->dirty = true;
@@ -399,7 +445,9 @@ void zone_free(struct zone *z)
 	if (!z)
 		return;
 	hamt_each(z->names.root, free_records, z);
+	granted_discard(z);
 	hamt_done(&z->names);
+	hamt_done(&z->addresses);
 	free(z);
 }
 

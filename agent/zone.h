@@ -7,6 +7,8 @@
  * A name may come from several sources. Of nodes and added names the first counts (nodes first); of
  * services those of the own site, if it has the name, else all, in the order of their sites.
  *
+ * From the same records: which names an address has (agent/reverse.h).
+ *
  * Pure.
  */
 #pragma once
@@ -38,6 +40,8 @@ struct zone_source {
 struct zone_record {
 	uint32_t born;
 	uint16_t address_count, port_count, endpoint_count;
+	uint16_t rank;		      /* enum zone_rank */
+	const char *key;	      /* `name` or `service.namespace` */
 	const struct addr *addresses; /* none: those of the endpoints count */
 	const struct zone_port {
 		const char *name;
@@ -55,11 +59,19 @@ struct zone_entry {
 	struct hamt_leaf leaf;
 	uint32_t children; /* services in the namespace of this name */
 	uint16_t slot_count;
-	uint16_t used; /* the first ones: they are the answer */
+	uint16_t own : 1;   /* ... of the own site */
+	uint16_t used : 15; /* the first ones: they are the answer */
 	struct zone_slot {
 		const struct zone_source *source; /* of the writer: not for readers */
 		const struct zone_record *record;
 	} slots[];
+};
+
+/* Ranges from which exporters may publish: one block. */
+struct zone_granted {
+	uint32_t born;
+	size_t count;
+	struct prefix list[];
 };
 
 /* A version, as answers see it. */
@@ -71,7 +83,8 @@ struct zone_version {
 	bool complete; /* every journal was read once: what is not here does not exist */
 	uint32_t serial;
 	uint64_t seed;
-	const struct hamt_item *root;
+	const struct hamt_item *root, *addresses;
+	const struct zone_granted *granted; /* NULL: none */
 	/* In the form of the wire. */
 	uint8_t apex[LABEL_SIZE + 2], server[2 * LABEL_SIZE + 2]; /* <network>. <node>.<network>. */
 	uint8_t soa[4 * LABEL_SIZE + 32];			  /* rdata */
@@ -89,6 +102,8 @@ struct zone *zone_new(const char *network, const char *site);
 void zone_free(struct zone *z);
 void zone_set_self(struct zone *z, const char *node, const struct prefix *ranges,
 		   size_t range_count);
+/* For whose addresses it answers beside the network's own ranges; copied. */
+void zone_set_granted(struct zone *z, const struct prefix *list, size_t count);
 void zone_set_complete(struct zone *z, bool complete);
 /* What `source` says of the name `key` (`name` or `service.namespace`); a key that is none is left
  * out. */
@@ -102,7 +117,9 @@ bool zone_is_dirty(const struct zone *z);
 struct zone_version *zone_commit(struct zone *z, struct hamt_garbage *garbage);
 
 /* ---- all networks of the node, one version each */
+struct neighbour_set;
 struct zone_table {
+	const struct neighbour_set *neighbours; /* agent/neighbours.h; of the writer; NULL: none */
 	size_t count;
 	const struct zone_version *zones[];
 };

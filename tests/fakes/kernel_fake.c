@@ -31,6 +31,7 @@ struct kernel {
 	void (*applied)(void *owner, const struct op *op);
 	void *applied_owner;
 	unsigned long ops, retries;
+	char asked[INTERFACE_SIZE], unasked[INTERFACE_SIZE];
 	char message[128];
 };
 
@@ -326,8 +327,10 @@ int kernel_apply(struct kernel *k, const struct op *ops, size_t count,
 	for (size_t i = 0; i < count; i++) {
 		int r;
 
-		if (op_waits(&ops[i], unfiltered, staying))
+		if (op_waits(&ops[i], unfiltered, staying)) {
+			staying |= ops[i].kind == OP_LINK_DEL;
 			continue;
+		}
 		r = apply_one(k, &ops[i]);
 		if (r < 0) {
 			unfiltered |= ops[i].kind == OP_NFT;
@@ -409,6 +412,27 @@ int kernel_blocked(struct kernel *k, const struct prefix *prefix, char *ret, siz
 		return 0;
 	snprintf(ret, size, "%s on eth0", k->blocked);
 	return 1;
+}
+
+void kernel_unask(struct kernel *k, const char *link)
+{
+	snprintf(k->unasked, sizeof(k->unasked), "%s", link);
+}
+
+void kernel_sweep(struct kernel *k, bool (*wanted)(void *owner, const char *link), void *owner)
+{
+	if (*k->asked && !wanted(owner, k->asked))
+		kernel_unask(k, k->asked);
+}
+
+void kernel_fake_ask(struct kernel *k, const char *link)
+{
+	snprintf(k->asked, sizeof(k->asked), "%s", link);
+}
+
+const char *kernel_fake_unasked(const struct kernel *k)
+{
+	return k->unasked;
 }
 
 void kernel_forget_stale_flows(struct kernel *k)

@@ -34,3 +34,7 @@ void kernel_fake_watch(struct kernel *k, void (*applied)(void *owner, const stru
 /* How many ops were applied, and peers retried, since the beginning. */
 unsigned long kernel_fake_op_count(const struct kernel *k);
 unsigned long kernel_fake_retry_count(const struct kernel *k);
+/* The interface of the last kernel_unask; "": none. */
+/* Somebody has asked for it. */
+void kernel_fake_ask(struct kernel *k, const char *link);
+const char *kernel_fake_unasked(const struct kernel *k);

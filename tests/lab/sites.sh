@@ -392,7 +392,7 @@ site_dig() {
 		/status:/ { sub(/.*status: /, ""); sub(/,.*/, ""); status = $0 }
 		/^;; ANSWER/ { answers = 1; next }
 		/^$/ { answers = 0 }
-		answers { sub(/.*\t(A|AAAA|SRV)\t/, ""); print | "sort" }
+		answers { sub(/^.*[ \t]IN[ \t]+(A|AAAA|SRV|PTR)[ \t]+/, ""); print | "sort" }
 		END { close("sort"); print "=" (status ? status : "TIMEOUT") }' | awk '
 		/^=/ { print substr($0, 2) all; next } { all = all " " $0 }'
 }

@@ -376,6 +376,21 @@ others() {
 	test_check "and forwards" warren_pings inside 203.0.113.1
 }
 
+# A host that is a switch, too: with br_netfilter what goes from port to port passes the rules.
+bridge() {
+	lab_lan 18 && lab_lan 19 && lab_host switch 203.0.113.45 && lab_nic switch eth1 192.168.18.2 &&
+		lab_nic switch eth2 192.168.19.2 && lab_host left 192.168.18.11 && lab_host right 192.168.19.11 &&
+		warren_agent switch --site switch && warren_join switch cloud-k3s >/dev/null || return
+	lab_in right ip addr add 192.168.18.12/24 dev eth0
+	warren_cli hub gateway create --network cloud-k3s --node switch --range 192.168.20.0/24 >/dev/null
+	test_check "forwards" lab_wait 3 forwards switch
+	lab_in switch sh -ec 'ip link add br0 type bridge; ip link set br0 up
+		for i in eth1 eth2; do ip addr flush dev $i; ip link set $i master br0; done'
+	test_check "from port to port" lab_wait 3 warren_pings left 192.168.18.12
+	test_check "by a rule" lab_in switch sh -c 'nft list chain inet warren forward | grep "\"br0\" . \"br0\"" >/dev/null'
+	test_check "it leaves" warren_cli switch leave --all
+}
+
 without_rule() {
 	local handle
 	handle=$(lab_in "$1" nft -a list chain inet warren forward | sed -n 's/.*meta nfproto ipv4 counter.*# handle //p')
@@ -422,6 +437,7 @@ test_add B02-ranges-from-disk from_disk
 test_add gateways-standby standby
 test_add gateways-forwarding forwarding
 test_add gateways-others-are-not-forwarded others
+test_add gateways-bridge bridge
 test_add gateways-plain-node plain
 test_add gateways-node-removed node_removed
 test_main "$@"

@@ -38,6 +38,13 @@ said() {
 	grep -q "$2" "$(lab_log "$1" holder)"
 }
 
+# A gateway that is given the token of its own cluster's network.
+other_network() {
+	local said
+	said=$(lab_in a timeout 5 warren join "$TOKEN" --hold --network cloud 2>&1)
+	test_check "it says which: $said" [ "$said" = "warren: the token is of network dc1, not of cloud; make one with \`warren token create --network cloud\`" ]
+}
+
 # The holder first, then the agent; then each killed while the other goes on.
 any_order() {
 	local address out
@@ -142,6 +149,7 @@ left() {
 }
 
 test_setup setup
+test_add holders-other-network other_network
 test_add holders-any-order any_order
 test_add holders-agent-again agent_again
 test_add holders-coordinator-again coordinator_again

@@ -47,6 +47,11 @@ is() {
 	test_equal "$3 $4 at $2 from $1" "$(asked "$1" "$2" "$3" "$4" "${@:6}")" "$5"
 }
 
+# The name that is asked for the names of an address.
+arpa() {
+	python3 -c 'import ipaddress, sys; print(ipaddress.ip_address(sys.argv[1]).reverse_pointer)' "$1"
+}
+
 questions() {
 	local one two at
 	one=$(warren_address n1 dc1) two=$(warren_address n2 dc1) at=$one
@@ -65,6 +70,13 @@ questions() {
 	is n1 "$at" n1.dc2 A "NOERROR $(warren_address n1 dc2)"
 	is n1 "$at" n1.dc2 AAAA "NOERROR SOA"
 	is n1 "$at" example.com A REFUSED
+	is n1 "$at" "$(arpa "$two")" PTR "NOERROR n2.dc1."
+	is n1 "$at" "$(arpa "$(warren_address n2 dc1 6)")" PTR "NOERROR n2.dc1."
+	is n1 "$at" 99.0.77.10.in-addr.arpa PTR "NXDOMAIN SOA"
+	is n1 "$at" 1.0.99.10.in-addr.arpa PTR REFUSED
+	is n2 "$two" "$(arpa "$(warren_address n1 dc2)")" PTR REFUSED
+	is n1 "$at" clusterset.local SOA "NOERROR 1"
+	is n1 "$at" web.shop.svc.clusterset.local A "NXDOMAIN SOA"
 	test_equal "no transfers" "$(lab_in n1 dig "@$at" dc1 AXFR | grep -c 'Transfer failed')" 1
 	is n1 "$at" n2.dc1 A "BADVERS" +edns=1 +noednsneg
 	test_check "warren ping of an added node's name" warren_cli n1 ping n2.dc1 --count 1

@@ -137,6 +137,10 @@ dual_stack() {
 	test_equal "unknown name" "$(site_dig c-n1 nothing.default.na A)" NXDOMAIN
 	test_equal "unknown zone" "$(site_dig c-n1 web.default.nowhere A)" REFUSED
 	test_equal "node name" "$(site_dig c-n1 b-n2.nb A)" "NOERROR $(warren_address b-n2 nb)"
+	test_equal "name of a service's address" "$(site_dig c-n1 80.0.45.10.in-addr.arpa PTR)" "NOERROR web-b.default.nb."
+	test_equal "no name of an address" "$(site_dig c-n1 81.0.45.10.in-addr.arpa PTR)" NXDOMAIN
+	test_equal "all networks" "$(site_dig c-n1 web-b.default.svc.clusterset.local AAAA)" "NOERROR $B_WEB6"
+	test_equal "all networks, unknown" "$(site_dig c-n1 none.default.svc.clusterset.local A)" NXDOMAIN
 }
 
 headless() {

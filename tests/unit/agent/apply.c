@@ -268,15 +268,19 @@ TEST(an_early_interface_has_no_peer_and_goes)
 	ops = kernel_fake_op_count(kernel);
 	apply_full(apply);
 	CHECK_INT(kernel_fake_op_count(kernel), ops);
+	CHECK_STR(kernel_fake_unasked(kernel), "");
 	apply_early_end(apply);
+	CHECK_STR(kernel_fake_unasked(kernel), "wr-new");
 	turn(10);
 	CHECK(!host_link(kernel_fake_host(kernel), "wr-new"));
 	/* We are in: it stays. */
 	apply_early(apply, net->interface, net->private_key, net->port);
 	apply_early_end(apply);
-	turn(10);
 	CHECK(link_now()->up);
 	check_settled();
+	kernel_fake_ask(kernel, "wr-old");
+	apply_full(apply);
+	CHECK_STR(kernel_fake_unasked(kernel), "wr-new");
 	end();
 }
 

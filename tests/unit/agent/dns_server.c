@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "agent/answer.h"
+#include "agent/neighbours.h"
 #include "lib/clock.h"
 #include "lib/mem.h"
 #include "tests/test.h"
@@ -241,17 +242,27 @@ TEST(policy)
 		int place;	 /* 0 mesh, 1 --dns, 2 mesh of a network that is unknown */
 		const char *may; /* NULL no, "" all, else the network */
 	} cases[] = {
-		{ "10.9.0.7", 0, "net" }, { "10.8.0.7", 0, NULL },  { "192.0.2.1", 0, NULL },
-		{ "fd09::7", 0, NULL },	  { "10.9.0.1", 0, "" },    { "10.77.0.1", 0, "" },
-		{ "10.8.0.7", 1, "" },	  { "192.0.2.1", 1, NULL }, { "10.77.0.1", 1, "" },
-		{ "10.9.0.7", 2, NULL },  { "127.0.0.1", 1, NULL },
+		{ "10.9.0.7", 0, "net" },    { "10.8.0.7", 0, NULL },
+		{ "192.0.2.1", 0, NULL },    { "fd09::7", 0, NULL },
+		{ "10.9.0.1", 0, "" },	     { "10.77.0.1", 0, "" },
+		{ "10.8.0.7", 1, "" },	     { "192.0.2.1", 1, NULL },
+		{ "10.77.0.1", 1, "" },	     { "10.9.0.7", 2, NULL },
+		{ "127.0.0.1", 1, NULL },    { "198.51.100.7", 1, "" }, /* a node of the own site */
+		{ "198.51.100.7", 0, NULL }, /* which is no member here */
+		{ "198.51.100.8", 1, NULL },
 	};
+	struct neighbours *near = neighbours_new();
+	char *at_home[] = { (char[]){ "[2001:db8::7]:51830" }, (char[]){ "198.51.100.7:51830" } };
+	struct neighbour_set *set;
 
 	CHECK_INT(addr_parse("10.9.0.1", &mine[0]), 0);
 	CHECK_INT(addr_parse("10.77.0.1", &mine[1]), 0);
+	CHECK(neighbours_put(near, "n7", at_home, 2));
+	set = neighbours_set((const struct neighbours *[]){ near }, 1);
 	v.ranges[0] = prefix("10.9.0.0/24");
 	t->count = 1;
 	t->zones[0] = &v;
+	t->neighbours = set;
 	mesh.at.addr = mine[0];
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		const struct dns_place *at =
@@ -266,6 +277,8 @@ TEST(policy)
 			CHECK_STR(network ? network : "", cases[i].may);
 	}
 	free(t);
+	free(set);
+	neighbours_free(near);
 }
 
 TEST(batch)

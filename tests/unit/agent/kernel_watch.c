@@ -179,10 +179,41 @@ IN_NAMESPACES(forwarding_of_others_is_heard)
 	run_loop(l, 200);
 	CHECK_INT(changes, 3);
 	CHECK_INT(ours(k), 0);
+	/* What was not heard yet is, by a read. */
+	shell("echo 0 >/proc/sys/net/ipv4/ip_forward");
+	pass(k, &d, 0);
+	CHECK_INT(ours(k), FORWARD_4);
+	shell("echo 0 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv4/ip_forward");
+	CHECK_INT(ours(k), 0);
+	run_loop(l, 200);
+	CHECK_INT(changes, 4);
 	/* One interface's switch is not the host's. */
 	shell("ip link add eth7 type veth peer name x7; echo 0 >/proc/sys/net/ipv4/conf/eth7/forwarding");
 	run_loop(l, 200);
-	CHECK_INT(changes, 3);
+	CHECK_INT(changes, 4);
+	kernel_free(k);
+	loop_free(l);
+}
+
+/* Rules may name them. */
+IN_NAMESPACES(bridges_are_heard_of)
+{
+	struct loop *l = loop_new();
+	struct kernel *k = open_kernel(l);
+	struct host now;
+
+	CHECK_INT(kernel_read(k, &now), 0);
+	CHECK(!now.bridges);
+	host_done(&now);
+	shell("ip link add br7 type bridge; ip link add 'b\"8' type bridge; ip link add x7 type veth peer name y7");
+	run_loop(l, 200);
+	CHECK_INT(changes, 1);
+	CHECK_INT(kernel_read(k, &now), 0);
+	CHECK_STR(now.bridges, "br7 ");
+	host_done(&now);
+	shell("ip link del br7");
+	run_loop(l, 200);
+	CHECK_INT(changes, 2);
 	kernel_free(k);
 	loop_free(l);
 }

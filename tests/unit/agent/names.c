@@ -2,6 +2,9 @@
 /* From journals to names: nodes, added names, services; what a grant covers, and which one counts. */
 #include "agent/names.h"
 
+#include <poll.h>
+#include <sys/socket.h>
+
 #include "agent/exporters.h"
 #include "agent/inbox.h"
 #include "agent/networks.h"
@@ -112,7 +115,7 @@ static void believe(const struct sign_key *k)
 	buf_done(&text);
 }
 
-static void begin(void)
+static void begin_with(struct agent_options o)
 {
 	struct prefix address = { .addr = { .family = AF_INET, .bytes = { 10, 9, 0, 1 } },
 				  .len = 24 };
@@ -123,7 +126,6 @@ static void begin(void)
 				.mtu = 1420,
 				.keepalive = 20,
 				.port = 51830 };
-	struct agent_options o = { .state = folder() };
 	char why[256];
 
 	log_set_level(LOG_ERROR + 1);
@@ -136,6 +138,7 @@ static void begin(void)
 	dns_two.key = &two;
 	memcpy(dns_one.topic.exporter, one.id, KEY_ID_SIZE);
 	memcpy(dns_two.topic.exporter, two.id, KEY_ID_SIZE);
+	o.state = folder();
 	CHECK_INT(agent_open(&agent, loop_new(), &o, why, sizeof(why)), 0);
 	agent.trust = trust_new(root.public_key);
 	agent.keyring_agent.trust = agent.trust;
@@ -144,6 +147,11 @@ static void begin(void)
 	restored(&peers);
 	restored(&gateways);
 	start();
+}
+
+static void begin(void)
+{
+	begin_with((struct agent_options){ 0 });
 }
 
 static void end(void)
@@ -231,6 +239,85 @@ TEST(nodes_and_added_names)
 	end();
 }
 
+/* ---- who may ask at --dns: from addresses of 127/8, which --dns-allow here does not have */
+
+static struct endpoint dns_at;
+
+/* Is what comes from there answered? */
+static bool answers(const char *from)
+{
+	static const uint8_t query[] = { 0, 1,	 1,   0, 0,   1,   0,	0, 0, 0, 0, 0,
+					 2, 'n', '1', 3, 'd', 'c', '1', 0, 0, 1, 0, 1 };
+	struct endpoint e = { 0 };
+	struct sockaddr_storage ss;
+	struct pollfd p = { .events = POLLIN };
+	uint8_t in[512] = { 0 };
+	socklen_t len;
+
+	CHECK_INT(addr_parse(from, &e.addr), 0);
+	p.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	len = endpoint_to_sockaddr(&e, &ss);
+	CHECK_INT(bind(p.fd, (struct sockaddr *)&ss, len), 0);
+	len = endpoint_to_sockaddr(&dns_at, &ss);
+	CHECK_INT(connect(p.fd, (struct sockaddr *)&ss, len), 0);
+	CHECK(send(p.fd, query, sizeof(query), 0) == sizeof(query));
+	CHECK_INT(poll(&p, 1, 2000), 1);
+	CHECK(recv(p.fd, in, sizeof(in), 0) >= 12);
+	close(p.fd);
+	CHECK((in[3] & 15) == 0 || (in[3] & 15) == 5);
+	return (in[3] & 15) == 0;
+}
+
+static void peer_put(const char *id, const char *site, const char *endpoint)
+{
+	char op[1024], key[KEY_BASE64_SIZE];
+
+	base64_encode(two.public_key, KEY_LEN, key);
+	snprintf(op, sizeof(op),
+		 "{\"put\":\"%s\",\"body\":{\"name\":\"n%.4s\",\"role\":\"node\",\"keys\":[\"%s\"],"
+		 "\"addresses\":[\"10.9.0.2\"],\"site\":\"%s\",\"endpoints\":[\"%s:51830\"]}}",
+		 id, id, key, site, endpoint);
+	delta(&peers, op);
+}
+
+TEST(nodes_of_the_site_may_ask_at_dns)
+{
+	struct prefix allow;
+	char op[256], why[256];
+
+	CHECK_INT(endpoint_parse("127.9.0.1:5399", &dns_at), 0);
+	CHECK_INT(prefix_parse("10.0.0.0/8", &allow), 0);
+	begin_with((struct agent_options){
+		.dns = &dns_at, .dns_count = 1, .dns_allow = &allow, .dns_allow_count = 1 });
+	agent.site = xstrdup("dc1");
+	CHECK_INT(names_new(&agent, &agent.names, why, sizeof(why)), 0);
+	stop();
+	start();
+	CHECK(!answers("127.9.0.7"));
+	peer_put(two.id, "dc1", "127.9.0.7");
+	CHECK(answers("127.9.0.7"));
+	CHECK(!answers("127.9.0.8"));
+	/* It says another address; then another site; then the first again, and leaves. */
+	peer_put(two.id, "dc1", "127.9.0.8");
+	CHECK(!answers("127.9.0.7"));
+	CHECK(answers("127.9.0.8"));
+	peer_put(two.id, "cloud", "127.9.0.8");
+	CHECK(!answers("127.9.0.8"));
+	peer_put(two.id, "dc1", "127.9.0.8");
+	CHECK(answers("127.9.0.8"));
+	snprintf(op, sizeof(op), "{\"del\":\"%s\",\"why\":\"left\"}", two.id);
+	delta(&peers, op);
+	CHECK(!answers("127.9.0.8"));
+	/* This node itself, of whatever site; also after a restart; not when the network is gone. */
+	peer_put(agent.identity.key.id, "cloud", "127.9.0.9");
+	CHECK(answers("127.9.0.9"));
+	stop();
+	CHECK(!answers("127.9.0.9"));
+	start();
+	CHECK(answers("127.9.0.9"));
+	end();
+}
+
 TEST(records_are_their_exporters_word)
 {
 	begin();
@@ -276,8 +363,8 @@ TEST(what_a_grant_covers)
 		enum refusal refused;
 	} cases[] = {
 		{ SERVICE("shop/web", "10.44.0.1"), "web.shop", REFUSED_GRANT },
-		{ "{\"put\":\"shop/web\",\"body\":{\"addresses\":[\"10.43.0.1\",\"fd00::1\"]}}",
-		  "web.shop", REFUSED_GRANT },
+		{ SERVICE("shop/web", "10.43.0.1\",\"10.44.0.1"), "web.shop", REFUSED_GRANT },
+		{ SERVICE("shop/web", "fd00::1"), "web.shop", REFUSED_GRANT },
 		{ "{\"put\":\"shop/web\",\"body\":{\"endpoints\":[{\"addresses\":[\"10.43.0.1\"]},"
 		  "{\"addresses\":[\"10.44.0.1\"]}]}}",
 		  "web.shop", REFUSED_GRANT },
@@ -313,6 +400,24 @@ TEST(what_a_grant_covers)
 	CHECK_STR(says("api.shop"), "10.44.0.1");
 	end_grant(&one, "removed");
 	CHECK_STR(says("api.shop"), "");
+	end();
+}
+
+/* Of a dual-stack service that is left which the site carries. */
+TEST(a_family_that_no_range_has_is_left_out)
+{
+	begin();
+	restored(&dns_one);
+	grant(&one, "a", "10.43.0.0/16", 1, "");
+	delta(&dns_one, SERVICE("shop/web", "fd00::1\",\"10.43.0.1"));
+	delta(&dns_one,
+	      "{\"put\":\"shop/db\",\"body\":{\"endpoints\":[{\"addresses\":[\"fd00::2\"]},"
+	      "{\"addresses\":[\"fd00::3\",\"10.43.0.3\"]}]}}");
+	CHECK_STR(says("web.shop"), "10.43.0.1");
+	CHECK_STR(says("db.shop"), "10.43.0.3");
+	CHECK_INT(agent.refused[REFUSED_GRANT], 0);
+	grant(&one, "a", "fd00::/64", 1, "");
+	CHECK_STR(says("web.shop"), "fd00::1");
 	end();
 }
 

@@ -9,6 +9,7 @@
 #include "agent/nft.h"
 #include "agent/process.h"
 #include "lib/buf.h"
+#include "lib/mem.h"
 #include "tests/test.h"
 
 static const char HASH[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -153,6 +154,20 @@ TEST(rules_keep_others_apart_while_it_forwards_for_us)
 	host_done(&h);
 }
 
+TEST(rules_spare_what_stays_within_a_bridge)
+{
+	static const char first[] =
+		"iifname . oifname { \"br0\" . \"br0\", \"docker0\" . \"docker0\" } accept\n"
+		"iifname != \"wr-a\" oifname != \"wr-a\" meta nfproto ipv4 counter drop\n";
+	struct host h = { .forwards = FORWARD_4, .bridges = xstrdup("br0 docker0 ") };
+
+	add_link(&h, "wr-a", "10.9.0.1/24");
+	CHECK(!strstr(chain(&h, "forward"), "br0"));
+	h.isolated = FORWARD_4;
+	CHECK(strncmp(chain(&h, "forward"), first, strlen(first)) == 0);
+	host_done(&h);
+}
+
 TEST(rules_let_in_what_is_published_in_that_network)
 {
 	struct host h = { .forwards = FORWARD_4 | FORWARD_6 };
@@ -288,7 +303,9 @@ TEST(table_is_replaced_and_read_back)
 {
 	struct nl *n = own_namespace();
 	char why[256] = "";
-	struct host h = { .forwards = FORWARD_4, .isolated = FORWARD_4 | FORWARD_6 };
+	struct host h = { .forwards = FORWARD_4,
+			  .isolated = FORWARD_4 | FORWARD_6,
+			  .bridges = xstrdup("br0 br-1.2_3 ") };
 	struct wg_link *l;
 	char *text;
 
@@ -305,21 +322,26 @@ TEST(table_is_replaced_and_read_back)
 	host_sort(&h);
 	text = nft_rules(&h);
 	CHECK_INT(nft_apply(text, HASH, why, sizeof(why)), 0);
-	check_read(n, HASH, 27);
+	check_read(n, HASH, 28);
 	CHECK_INT(nft_apply("table inet warren {\nchain c {\n\t\taccept\n}\n}\n", HASH, why,
 			    sizeof(why)),
 		  0);
 	check_read(n, HASH, 2);
 	/* Somebody puts one in, or takes one out. */
 	shell("nft add rule inet warren c drop");
-	check_read(n, "", 3);
+	check_read(n, NFT_UNKNOWN, 3);
 	shell("nft flush chain inet warren c");
-	check_read(n, "", 1);
+	check_read(n, NFT_UNKNOWN, 1);
 	/* Flushed, it has lost its mark. */
 	shell("nft flush table inet warren");
-	check_read(n, "", 0);
+	check_read(n, NFT_UNKNOWN, 0);
+	/* As older agents left it. */
+	shell("nft delete table inet warren; nft add table inet warren; "
+	      "nft 'add chain inet warren h_ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'; "
+	      "nft add rule inet warren h_ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad return");
+	check_read(n, NFT_UNKNOWN, 1);
 	CHECK_INT(nft_apply(text, HASH, why, sizeof(why)), 0);
-	check_read(n, HASH, 27);
+	check_read(n, HASH, 28);
 	CHECK_INT(nft_remove(why, sizeof(why)), 0);
 	check_read(n, "", 0);
 	CHECK_INT(nft_remove(why, sizeof(why)), 0);

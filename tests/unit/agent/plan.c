@@ -516,4 +516,73 @@ TEST(nothing_comes_up_without_rules)
 	kernel_free(k);
 }
 
+/* A route that is to move to another link: without it its packets would leave in the clear. */
+TEST(without_rules_no_half_of_a_move_is_made)
+{
+	static const enum op_kind waits[] = { OP_LINK_ADD,    OP_LINK_DEVICE, OP_LINK_MTU,
+					      OP_ADDRESS_ADD, OP_LINK_UP,     OP_PEER_PUT,
+					      OP_ROUTE_ADD,   OP_FORWARD_ON,  OP_ADDRESS_DEL,
+					      OP_ROUTE_DEL };
+	static const enum op_kind goes[] = { OP_NFT,	     OP_ALLOWED_SET, OP_PEER_DEL,
+					     OP_FORWARD_OFF, OP_LINK_DEL,    OP_NFT_DEL };
+
+	for (size_t i = 0; i < ARRAY_SIZE(waits); i++) {
+		CHECK(op_waits(&(struct op){ .kind = waits[i] }, true, false));
+		CHECK(!op_waits(&(struct op){ .kind = waits[i] }, false, true));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(goes); i++)
+		CHECK(!op_waits(&(struct op){ .kind = goes[i] }, true, false));
+	CHECK(op_waits(&(struct op){ .kind = OP_NFT_LAST }, false, true));
+	CHECK(op_waits(&(struct op){ .kind = OP_LINK_DEL, .moves = true }, true, false));
+	CHECK(!op_waits(&(struct op){ .kind = OP_LINK_DEL, .moves = true }, false, false));
+}
+
+/* One link with a route; `rules` stands for its nft text. */
+static void one_route(struct host *h, const char *link, const char *range, const char *rules)
+{
+	struct prefix p = { 0 };
+	struct wg_link *l;
+
+	memset(h, 0, sizeof(*h));
+	l = host_add_link(h, link);
+	l->up = true;
+	CHECK_INT(prefix_parse(range, &p), 0);
+	wg_link_add_route(l, &p, &(struct addr){ 0 });
+	h->nft = xstrdup(rules);
+	snprintf(h->nft_hash, sizeof(h->nft_hash), "%s", rules);
+}
+
+/* A network is left, and its range, or a part of it, is another network's in the same pass. */
+TEST(a_link_that_goes_waits_for_who_takes_its_range)
+{
+	static const char *const ranges[] = { "10.1.0.0/16", "10.1.4.0/24", "10.2.0.0/16" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
+		struct kernel *k = kernel_fake_new();
+		struct host before, after, now;
+		struct plan p = { 0 };
+
+		one_route(&before, "wr-a", "10.1.0.0/16", "abc");
+		one_route(&after, "wr-b", ranges[i], "abcd");
+		after.nft_first = xstrdup("both");
+		snprintf(after.nft_first_hash, sizeof(after.nft_first_hash), "both");
+		bring(k, &before);
+		kernel_fake_fail(k, OP_NFT, -EINVAL, 1);
+		CHECK_INT(kernel_read(k, &now), 0);
+		plan_host(&p, &after, &now);
+		CHECK_INT(kernel_apply(k, p.ops, p.count, NULL, NULL), -EINVAL);
+		CHECK((host_link(kernel_fake_host(k), "wr-a") != NULL) == (i < 2));
+		/* With its rules. */
+		CHECK_STR(kernel_fake_host(k)->nft_hash, i < 2 ? "abc" : "abcd");
+		plan_done(&p);
+		host_done(&now);
+		bring(k, &after);
+		CHECK(!host_link(kernel_fake_host(k), "wr-a"));
+		CHECK(host_link(kernel_fake_host(k), "wr-b"));
+		host_done(&before);
+		host_done(&after);
+		kernel_free(k);
+	}
+}
+
 TEST_MAIN("plan")

@@ -4,6 +4,7 @@
 
 #include <malloc.h>
 
+#include "agent/reverse.h"
 #include "lib/clock.h"
 #include "lib/mem.h"
 #include "tests/test.h"
@@ -138,6 +139,110 @@ TEST(old_version_stays)
 	end();
 }
 
+static const struct reverse_block *block_of(const struct addr *a, struct zone_version **ret)
+{
+	*ret = zone_commit(zone, &garbage);
+	return reverse_find((*ret)->addresses, (*ret)->seed, a);
+}
+
+/* Blocks of addresses are bounded, and an update needs no second place in a full one. */
+TEST(a_full_block_keeps_who_is_updated)
+{
+	struct addr a = { AF_INET, { 10, 1, 0, 1 } }, b = { AF_INET, { 10, 1, 0, 2 } };
+	struct record r = { &a, 1, NULL, 0, NULL, 0 };
+	const struct reverse_block *block;
+	struct zone_version *v;
+	const char *host;
+	unsigned with_b = 0;
+	char key[32];
+
+	zone = zone_new("net", "dc1");
+	for (int i = 0; i <= REVERSE_BLOCK_MAX; i++) {
+		snprintf(key, sizeof(key), "n%d.shop", i);
+		zone_put(zone, &dc1, key, &r);
+	}
+	block = block_of(&a, &v);
+	CHECK_INT(block->count, REVERSE_BLOCK_MAX);
+	CHECK_INT(block->work, REVERSE_BLOCK_MAX);
+	free(v);
+	r.addresses = &b;
+	zone_put(zone, &dc1, "n7.shop", &r);
+	block = block_of(&a, &v);
+	CHECK_INT(block->count, REVERSE_BLOCK_MAX);
+	for (size_t i = 0; i < block->count; i++)
+		with_b += reverse_has(block->records[i], &b, &host);
+	CHECK_INT(with_b, 1);
+	free(v);
+	end();
+}
+
+/* Whoever publishes large records makes no question expensive. */
+TEST(a_block_has_only_so_many_addresses_to_look_through)
+{
+	static struct addr many[1024];
+	struct record r = { many, ARRAY_SIZE(many), NULL, 0, NULL, 0 };
+	const struct reverse_block *block;
+	struct zone_version *v;
+	char key[32];
+
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++)
+		many[i] = (struct addr){ AF_INET, { 10, 1, (uint8_t)(i >> 8), (uint8_t)i } };
+	zone = zone_new("net", "dc1");
+	for (int i = 0; i < 40; i++) {
+		snprintf(key, sizeof(key), "n%d.shop", i);
+		zone_put(zone, &dc1, key, &r);
+	}
+	block = block_of(&many[0], &v);
+	CHECK_INT(block->work, REVERSE_WORK_MAX);
+	CHECK_INT(block->count, REVERSE_WORK_MAX / ARRAY_SIZE(many));
+	free(v);
+	zone_del(zone, &dc1, "n0.shop");
+	block = block_of(&many[0], &v);
+	CHECK_INT(block->work, REVERSE_WORK_MAX - ARRAY_SIZE(many));
+	free(v);
+	for (int i = 1; i < 40; i++) {
+		snprintf(key, sizeof(key), "n%d.shop", i);
+		zone_del(zone, &dc1, key);
+	}
+	CHECK(!block_of(&many[0], &v));
+	free(v);
+	end();
+}
+
+/* Which records have an address follows them, and costs nothing when they are gone. */
+TEST(addresses_follow)
+{
+	struct addr a = { AF_INET, { 10, 1, 0, 1 } }, b = { AF_INET, { 10, 1, 0, 2 } };
+	struct record r = { &a, 1, NULL, 0, NULL, 0 };
+	const struct reverse_block *block;
+	struct zone_version *v;
+	const char *host;
+
+	zone = zone_new("net", "dc1");
+	zone_put(zone, &dc1, "web.shop", &r);
+	zone_put(zone, &dc1, "api.shop", &r);
+	v = zone_commit(zone, &garbage);
+	block = reverse_find(v->addresses, v->seed, &b); /* of the same block */
+	CHECK(block && block->count == 2);
+	CHECK(reverse_has(block->records[0], &a, &host) && !host);
+	CHECK(!reverse_has(block->records[0], &b, &host));
+	free(v);
+	r.addresses = &b;
+	zone_put(zone, &dc1, "web.shop", &r);
+	zone_del(zone, &dc1, "api.shop");
+	v = zone_commit(zone, &garbage);
+	block = reverse_find(v->addresses, v->seed, &a);
+	CHECK(block && block->count == 1);
+	CHECK(reverse_has(block->records[0], &b, &host));
+	CHECK_STR(block->records[0]->key, "web.shop");
+	free(v);
+	zone_del(zone, &dc1, "web.shop");
+	v = zone_commit(zone, &garbage);
+	CHECK(!reverse_find(v->addresses, v->seed, &a));
+	free(v);
+	end();
+}
+
 /* 50,000 services: memory, and the time that a change takes. */
 TEST(large)
 {
@@ -152,10 +257,12 @@ TEST(large)
 	zone = zone_new("net", "dc1");
 	for (unsigned i = 0; i < 50000; i++) {
 		snprintf(key, sizeof(key), "service-%u.namespace-%u", i, i % 100);
-		memcpy(a.bytes, &i, sizeof(i));
+		memcpy(a.bytes, (uint8_t[]){ 10, 43, (uint8_t)(i >> 8), (uint8_t)i }, 4);
 		zone_put(zone, &dc1, key, &r);
 	}
 	v = zone_commit(zone, &garbage);
+	hamt_garbage_free(&garbage);
+	garbage = (struct hamt_garbage){ 0 };
 	after = mallinfo2();
 	if (after.uordblks) /* not under a sanitizer */
 		CHECK((after.uordblks - before.uordblks) / 50000 < 330);
