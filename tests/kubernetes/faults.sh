@@ -95,7 +95,7 @@ ping_pod() {
 ping_pod_stop() {
 	cluster_kubectl "$1" exec "$(client "$1" "$2")" -- sh -c 'kill -INT $(cat /tmp/ping.pid)'
 	lab_wait_gone "$1-n1" "ping-$3"
-	mv "$(lab_log "$1-n1" "ping-$3")" "$LAB_DIR/pings" && ping_result "$LAB_DIR/pings"
+	mv "$(lab_log "$1-n1" "ping-$3")" "$LAB_DIR/pings" && lab_ping_result "$LAB_DIR/pings"
 }
 
 page_pod() {

@@ -255,24 +255,6 @@ look() {
 	SAYS=dc1 on_agent ok cloud-n2 "why an address of dc1 is reached" warren why $DC1_SERVICE
 }
 
-# ping_result FILE: "sent=N lost=N gap_ms=N" of what ping -D printed; the last one counts only when it was answered.
-ping_result() {
-	awk '
-		/ bytes from .*icmp_seq=/ {
-			match($0, /icmp_seq=[0-9]+/); seq = substr($0, RSTART + 9, RLENGTH - 9) + 0
-			if (seq in seen) next
-			seen[seq]; got++
-			t = substr($1, 2) + 0
-			if (last && t - last > gap) gap = t - last
-			last = t
-		}
-		/packets transmitted/ { sent = $1 }
-		END {
-			if (sent && !(sent in seen)) sent--
-			printf "sent=%d lost=%d gap_ms=%d\n", sent, sent - got, gap * 1000
-		}' "$1"
-}
-
 # What a person would look at first when a part failed.
 trouble() {
 	local site pod

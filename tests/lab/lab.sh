@@ -48,6 +48,7 @@
 #	lab_snapshot HOST FILE		state of the host as text, for diff
 #	lab_ping_start, lab_ping_stop HOST ADDRESS	20 pings/s; the second prints
 #					"sent=N lost=N gap_ms=N" (longest silence)
+#	lab_ping_result FILE		the same of what ping -D printed there
 #	lab_wait SECONDS COMMAND...	until it is true (1 if never); prints the milliseconds.
 #					LAB_SLOW=N: N times as long, for an emulated machine
 #	lab_now_ms			a clock
@@ -525,9 +526,7 @@ lab_ping_start() {
 
 # An answer still on its way when we stop is not lost: the last ping counts
 # only when it was answered.
-lab_ping_stop() {
-	local name=ping-$2
-	lab_kill "$1" "$name" INT && lab_wait_gone "$1" "$name" || return 1
+lab_ping_result() {
 	awk '
 		/ bytes from .*icmp_seq=/ {
 			match($0, /icmp_seq=[0-9]+/); seq = substr($0, RSTART + 9, RLENGTH - 9) + 0
@@ -541,7 +540,13 @@ lab_ping_stop() {
 		END {
 			if (sent && !(sent in seen)) sent--
 			printf "sent=%d lost=%d gap_ms=%d\n", sent, sent - got, gap * 1000
-		}' "$(lab_log "$1" "$name")"
+		}' "$1"
+}
+
+lab_ping_stop() {
+	local name=ping-$2
+	lab_kill "$1" "$name" INT && lab_wait_gone "$1" "$name" || return 1
+	lab_ping_result "$(lab_log "$1" "$name")"
 }
 
 lab_wait() {
