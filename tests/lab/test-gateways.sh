@@ -221,7 +221,7 @@ from_disk() {
 	test_check "pages again through it" lab_wait 8 dc1_pages cloud-p2
 	test_value "from_disk_ms=$ms"
 	warren_broker_start hub && warren_coordinator_start hub
-	test_check "connected again" lab_wait 15 connected cloud-n2
+	test_check "connected again" lab_wait 15 warren_connected cloud-n2
 }
 
 # B01: without the coordinator alone what goes on, goes on, and a node that starts anew finds its way.
@@ -245,7 +245,7 @@ without_coordinator() {
 	out=$(lab_ping_stop cloud-p1 10.42.2.10)
 	test_equal "pings lost of the other node ($out)" "$(sed 's/.*lost=\([0-9]*\).*/\1/' <<<"$out")" 0
 	warren_coordinator_start hub
-	test_check "connected again" lab_wait 15 connected cloud-n2
+	test_check "connected again" lab_wait 15 warren_connected cloud-n2
 	test_value "again_ms=$ms $out"
 }
 
@@ -286,10 +286,6 @@ stands_by() {
 
 goes_by() {
 	lab_in cloud-n2 ip route show proto 190 10.42.0.0/16 | grep -q "dev $1 "
-}
-
-connected() {
-	[ "$(warren_status "$1" '.broker.connected and .coordinator.present')" = true ]
 }
 
 # A gateway restarted under traffic loses nothing.

@@ -85,10 +85,6 @@ kept() {
 	test_equal "members of dc1" "$(warren_cli hub node list --network dc1 --json | jq -r '.[].name')" $'a\nn1'
 }
 
-connected() {
-	[ "$(warren_status "$1" '.broker.connected and .coordinator.present')" = true ]
-}
-
 # a's agent is away for a moment: its holder comes back to the next one. b tries every five seconds,
 # until long after the grace of ten.
 agent_again() {
@@ -97,7 +93,7 @@ agent_again() {
 	lab_kill a agent KILL && lab_wait_gone a agent
 	sleep 4
 	warren_agent a
-	test_check "a is back" lab_wait 10 connected a
+	test_check "a is back" lab_wait 10 warren_connected a
 	sleep 11
 	kept
 	unhold b TERM
@@ -117,7 +113,7 @@ coordinator_again() {
 	sleep 11
 	test_check "b is out" is_out b
 	warren_agent a
-	test_check "a is back" lab_wait 10 connected a
+	test_check "a is back" lab_wait 10 warren_connected a
 	sleep 6
 	kept
 	unhold b TERM

@@ -42,10 +42,6 @@ snapshot_wanted() {
 	done
 }
 
-connected() {
-	[ "$(warren_status "$1" '.broker.connected and .coordinator.present')" = true ]
-}
-
 # ---- messages ----
 
 # topic PATH
@@ -147,7 +143,7 @@ rename_n2() {
 
 begin() {
 	ATTACKS=0
-	test_check "n1 is connected" lab_wait 15 connected n1 || return
+	test_check "n1 is connected" lab_wait 15 warren_connected n1 || return
 	test_least "peers in what is compared" "$(state | grep -c '^wr-dc1.*[0-9]/32')" 1
 	lab_ping_start n1 "$A2"
 	sleep 0.1
@@ -495,8 +491,8 @@ under_agent() {
 	test_equal "WireGuard" "$(warren_wireguard n1)" "$before"
 	lab_stop hub other
 	test_check "the right broker" warren_broker_start hub
-	test_check "n1 connects" lab_wait 40 connected n1
-	test_check "so does n2" lab_wait 40 connected n2
+	test_check "n1 connects" lab_wait 40 warren_connected n1
+	test_check "so does n2" lab_wait 40 warren_connected n2
 	end 10
 }
 
@@ -510,7 +506,7 @@ relay_there() {
 	lab_wait 5 _warren_listens hub "$WARREN_BROKER_PORT" >/dev/null || return 1
 	WARREN_BROKER_PORT=8885
 	CLIENT[3]=8885
-	warren_broker_start hub && lab_wait 40 connected n1 && lab_wait 40 connected n2
+	warren_broker_start hub && lab_wait 40 warren_connected n1 && lab_wait 40 warren_connected n2
 }
 
 # relay COMMAND...: done when it says so
@@ -560,7 +556,7 @@ setup() {
 	lab_spawn hub answers mosquitto_sub "${CLIENT[@]}" -i lab-answers -t 'warren/1/+/e/+/+/rsp' -F %p
 	warren_node n1 dc1 203.0.113.11 2001:db8:77::11 &&
 		warren_node n2 dc1 203.0.113.12 2001:db8:77::12 &&
-		warren_join n1 ctl && lab_wait 10 connected n1 || return 1
+		warren_join n1 ctl && lab_wait 10 warren_connected n1 || return 1
 	silent_begin || return 1
 	MESH=$(warren_status n1 .node.mesh)
 	A2=$(warren_address n2 dc1)

@@ -144,14 +144,10 @@ first_reading() {
 	test_check "and what is not there" lab_wait 5 says "NXDOMAIN SOA" n1 "$at" none.dc1 A
 }
 
-connected() {
-	[ "$(warren_status "$1" '.broker.connected and .coordinator.present')" = true ]
-}
-
 left() {
 	local at
 	at=$(warren_address n1 dc1)
-	test_check "n1 and n2 are connected" lab_wait 15 connected n1 && lab_wait 15 connected n2 >/dev/null || return
+	test_check "n1 and n2 are connected" lab_wait 15 warren_connected n1 && lab_wait 15 warren_connected n2 >/dev/null || return
 	test_check "n1 leaves" warren_cli n1 leave dc1
 	is n1 $DNS#5300 n1.dc1 A REFUSED
 	is n1 $DNS#5300 n1.dc2 A "NOERROR $(warren_address n1 dc2)"

@@ -23,16 +23,12 @@ mesh_up() {
 	lab_pid hub coordinator >/dev/null || warren_coordinator_start hub || return 1
 	for host in n1 n2 pc; do
 		lab_pid $host agent >/dev/null || warren_agent $host || return 1
-		lab_wait 15 connected $host >/dev/null || return 1
+		lab_wait 15 warren_connected $host >/dev/null || return 1
 	done
 	A1=$(warren_address n1 dc1)
 	A2=$(warren_address n2 dc1)
 	APC=$(warren_address pc dc1)
 	lab_wait 10 warren_pings n1 "$A2" && lab_wait 10 warren_pings n1 "$APC"
-}
-
-connected() {
-	[ "$(warren_status "$1" '.broker.connected and .coordinator.present')" = true ]
 }
 
 traffic_start() {
@@ -85,7 +81,7 @@ coordinator_restart() {
 	lab_kill hub coordinator KILL
 	lab_wait_gone hub coordinator
 	test_check "it starts again" warren_coordinator_start hub
-	test_check "the agents see it" lab_wait 5 connected n1
+	test_check "the agents see it" lab_wait 5 warren_connected n1
 	traffic_stop 6
 	out=$(warren_publish_count)
 	watch_stop
@@ -110,7 +106,7 @@ broker_restart() {
 	ms=$(lab_wait 15 filled) || test_check "filled again (first column: missing)" \
 		diff "$LAB_DIR/retained" <(warren_retained)
 	test_most "filled again, ms" "$ms" 10000
-	test_check "n2 is connected" lab_wait 10 connected n2
+	test_check "n2 is connected" lab_wait 10 warren_connected n2
 	traffic_stop 6
 	watch_stop
 	test_check "a new node is admitted and seen" warren_node late dc1 203.0.113.30
@@ -139,7 +135,7 @@ agent_killed() {
 	lab_wait_gone n2 agent
 	sleep 1
 	test_check "it starts again" warren_agent n2
-	test_check "and connects" lab_wait 10 connected n2
+	test_check "and connects" lab_wait 10 warren_connected n2
 	traffic_stop 6
 	watch_stop
 	test_equal "wireguard-go is the same process" "$(wireguard_go n2)" "$tunnel"

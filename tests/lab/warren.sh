@@ -14,6 +14,7 @@
 #	warren_join HOST NETWORK [OPTION...]	a token with these options, and join
 #	warren_node HOST NETWORK ADDRESS...	host, agent and join in one
 #	warren_status HOST FILTER	jq -r FILTER of status --json
+#	warren_connected HOST		are broker and coordinator in reach of its agent?
 #	warren_address HOST NETWORK [4|6]	its address in the network
 #	warren_peers HOST NETWORK	names of its peers there
 #	warren_orphans HOST		sum of journals[].orphans
@@ -115,6 +116,10 @@ warren_node() {
 
 warren_status() {
 	warren_cli "$1" status --json | jq -r "$2"
+}
+
+warren_connected() {
+	[ "$(warren_status "$1" '.broker.connected and .coordinator.present')" = true ]
 }
 
 warren_address() {
