@@ -75,9 +75,10 @@ struct agent {
 	struct leave *leaves; /* agent/leaves.c */
 	struct telling *tellings;
 	struct control *control;
-	struct holders *holders; /* agent/holders.c; NULL: none can be */
-	struct names *names;	 /* agent/names.c; NULL: none are answered */
-	char token_problem[512]; /* of a --token; "": none */
+	struct holders *holders;	/* agent/holders.c; NULL: none can be */
+	struct names *names;		/* agent/names.c; NULL: none are answered */
+	char token_problem[512];	/* of a --token that is not tried again; "": none */
+	char token_network[LABEL_SIZE]; /* its network; "": it could not be read */
 
 	struct loop_timer work, kernel_retry, announce;
 };

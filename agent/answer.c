@@ -12,7 +12,7 @@
 
 #define ADDITIONAL_MAX 16
 #define SRV_WEIGHT 100
-#define POINTER_SIZE 2 /* of a compressed name */
+#define RECORD_HEAD (2 + 10U) /* a compressed name, type, class, TTL, length */
 
 /* One answer being made. */
 struct reply {
@@ -114,26 +114,42 @@ static int put(struct reply *r, const uint8_t *owner, uint16_t type, const struc
 	return put_from(r, owner, type, set, first, flags);
 }
 
-/* As many addresses as there is room for, and TC when it is not all. */
+static size_t room_left(const struct reply *r)
+{
+	return r->pkt->max_size - r->pkt->size - r->pkt->reserved;
+}
+
+/* As many records as there is room for, and TC when it is not all. */
+static void trim(const struct reply *r, struct set *set)
+{
+	size_t room = room_left(r);
+	knot_rdata_t *d = set->rrs.rdata;
+	uint16_t n = 0;
+
+	for (; n < set->rrs.count && RECORD_HEAD + d->len <= room; d = knot_rdataset_next(d), n++)
+		room -= RECORD_HEAD + (size_t)d->len;
+	if (n < set->rrs.count)
+		knot_wire_set_tc(r->pkt->wire);
+	set->rrs.count = n;
+	set->rrs.size = (uint32_t)((uint8_t *)d - (uint8_t *)set->rrs.rdata);
+}
+
 static void put_addresses(struct reply *r, uint16_t type, struct set *set)
 {
-	size_t one = POINTER_SIZE + 10 + (type == KNOT_RRTYPE_A ? 4 : 16);
-	size_t room = (r->pkt->max_size - r->pkt->size - r->pkt->reserved) / one;
-	uint16_t from = 0;
+	size_t room = room_left(r) / (RECORD_HEAD + (type == KNOT_RRTYPE_A ? 4 : 16));
 
-	if (set->rrs.count > room) {
-		knot_wire_set_tc(r->pkt->wire);
-		/* Another part each time. */
-		from = (uint16_t)(r->q->rotate % (set->rrs.count - room + 1));
-		for (uint16_t i = 0; i < from; i++)
+	/* Another part each time. */
+	if (set->rrs.count > room)
+		for (size_t n = r->q->rotate % (set->rrs.count - room + 1); n > 0; n--) {
 			set->rrs.rdata = knot_rdataset_next(set->rrs.rdata);
-		set->rrs.count = (uint16_t)room;
-		set->rrs.size = (uint32_t)(room * knot_rdata_size(set->rrs.rdata->len));
-	}
+			set->rrs.count--;
+		}
+	trim(r, set);
 	if (set->rrs.count)
 		put(r, r->name, type, set, 0);
 }
 
+/* Also the answer to what a name does not have. */
 static void put_soa(struct reply *r)
 {
 	struct set set;
@@ -277,7 +293,8 @@ static void add_port(struct set *set, struct targets *targets, const struct zone
 			add_target(targets, service, NULL, 0);
 		return;
 	}
-	for (size_t i = 0; i < record->endpoint_count; i++) {
+	/* What no answer has room for is not looked for either: each is compared with those before it. */
+	for (size_t i = 0; i < record->endpoint_count && set->rrs.size < ANSWER_TCP_MAX; i++) {
 		const struct zone_endpoint *p = &record->endpoints[i];
 		const uint8_t *target = unique && has_srv(set, port, p->hostname) ?
 						NULL :
@@ -345,11 +362,6 @@ static int no_such_name(struct reply *r)
 	return KNOT_RCODE_NXDOMAIN;
 }
 
-static void no_data(struct reply *r)
-{
-	put_soa(r);
-}
-
 /* The zone itself. */
 static void at_apex(struct reply *r)
 {
@@ -362,7 +374,7 @@ static void at_apex(struct reply *r)
 	uint8_t *at;
 
 	if (!soa && r->type != KNOT_RRTYPE_NS) {
-		no_data(r);
+		put_soa(r);
 		return;
 	}
 	set_begin(&set, r->scratch);
@@ -390,7 +402,7 @@ static int below_service(struct reply *r)
 		return no_such_name(r);
 	set_begin(&none, r->scratch);
 	if (protocol >= 0 && ports_of(r, &e, protocol, NULL, NULL, NULL))
-		no_data(r);
+		put_soa(r);
 	else if (add_addresses(&none, &e, r->at.label[0], AF_UNSPEC))
 		answer_addresses(r, &e, r->at.label[0]);
 	else
@@ -410,13 +422,15 @@ static int service_port(struct reply *r)
 	    !ports_of(r, &e, protocol, r->at.label[0], NULL, NULL))
 		return no_such_name(r);
 	if (r->type != KNOT_RRTYPE_SRV && r->type != KNOT_RRTYPE_ANY) {
-		no_data(r);
+		put_soa(r);
 		return KNOT_RCODE_NOERROR;
 	}
 	set_begin(&set, r->scratch);
 	ports_of(r, &e, protocol, r->at.label[0], &set, &targets);
+	if (r->q->tcp)
+		trim(r, &set);
 	if (!set.rrs.count)
-		no_data(r); /* headless, and nobody is ready */
+		put_soa(r); /* headless, and nobody is ready */
 	else if (put(r, r->name, KNOT_RRTYPE_SRV, &set, 0) == KNOT_EOK)
 		put_targets(r, &e, &targets);
 	return KNOT_RCODE_NOERROR;
@@ -433,7 +447,7 @@ static int names_of_address(struct reply *r)
 	if (!count)
 		return no_such_name(r);
 	if (r->type != KNOT_RRTYPE_PTR && r->type != KNOT_RRTYPE_ANY) {
-		no_data(r);
+		put_soa(r);
 		return KNOT_RCODE_NOERROR;
 	}
 	set_begin(&set, r->scratch);
@@ -479,7 +493,7 @@ static int in_zone(struct reply *r)
 		at_apex(r);
 		return KNOT_RCODE_NOERROR;
 	case LOOKUP_BETWEEN:
-		no_data(r);
+		put_soa(r);
 		return KNOT_RCODE_NOERROR;
 	case LOOKUP_BELOW:
 		return below(r);

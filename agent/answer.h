@@ -15,7 +15,8 @@
  * which zones there are says agent/lookup.h. An
  * ANY gets one kind (RFC 8482). Over UDP no answer is longer than ANSWER_UDP_MAX or what the asker
  * takes: of many addresses as many as fit, with TC (no resolver goes without, also one that has no
- * TCP); of everything else nothing, with TC.
+ * TCP); of everything else nothing, with TC. Over TCP of addresses and SRV as many as 64 KiB hold, with TC
+ * when it is not all.
  */
 #pragma once
 

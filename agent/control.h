@@ -3,8 +3,8 @@
  * The agent's HTTP API on its Unix socket (schemas/openapi-agent.yaml): root, and group `warren` where
  * there is one.
  *
- *	GET /v1/status    POST /v1/join    POST /v1/leave    GET /v1/resolve?what=NODE|ADDRESS|NAME
- *	GET /v1/why?what=NODE|ADDRESS|NAME    GET /v1/diff
+ *	GET /v1/status    POST /v1/join    POST /v1/hold    POST /v1/leave
+ *	GET /v1/resolve?what=NODE|ADDRESS|NAME    GET /v1/why?what=NODE|ADDRESS|NAME    GET /v1/diff
  */
 #pragma once
 

@@ -8,6 +8,7 @@
 
 #include "agent/control.h"
 #include "agent/follow.h"
+#include "agent/joins.h"
 #include "agent/names.h"
 #include "agent/peers.h"
 #include "agent/reach.h"
@@ -214,7 +215,7 @@ void control_status(struct agent *a, struct arena *arena, struct api_status *ret
 	add_problem(arena, ret, a->kernel_problem);
 	add_problem(arena, ret, a->apply ? apply_problem(a->apply) : NULL);
 	add_problem(arena, ret, names_problem(a->names));
-	add_problem(arena, ret, a->token_problem);
+	add_problem(arena, ret, joins_problem(a));
 	if (m->count && renew_problem(a->renew, certificate, sizeof(certificate)))
 		add_problem(arena, ret, certificate);
 }

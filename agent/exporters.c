@@ -19,7 +19,7 @@
 struct exporter {
 	char id[LABEL_SIZE];
 	char site[LABEL_SIZE];
-	struct zone_source source; /* points at both */
+	struct zone_source sources[RECORD_PARTS_MAX]; /* point at both */
 	uint8_t key[KEY_LEN];
 	struct prefix *ranges;
 	size_t range_count;
@@ -59,15 +59,16 @@ static void grant_path(const struct exporters *x, const char *id, char ret[stati
 
 /* ---- records ---- */
 
-/* `<namespace>/<service>` as the zone has it. */
-static bool key_of(const char *member, char ret[static ZONE_KEY_SIZE])
+/* A member's name as the zone has it. */
+static bool key_of(const char *member, char ret[static ZONE_KEY_SIZE], unsigned *ret_part)
 {
-	const char *slash = strchr(member, '/');
+	struct record_name name;
 
-	if (!slash || strlen(member) >= ZONE_KEY_SIZE)
+	if (record_name_parse(member, &name) < 0)
 		return false;
-	snprintf(ret, ZONE_KEY_SIZE, "%s.%.*s", slash + 1, (int)(slash - member), member);
-	return strchr(ret, '.') == strrchr(ret, '.') && text_is_label(slash + 1);
+	snprintf(ret, ZONE_KEY_SIZE, "%s.%s", name.service, name.service_namespace);
+	*ret_part = name.part;
+	return true;
 }
 
 static void say_refused(const struct exporters *x, const struct exporter *e, const char *member,
@@ -89,16 +90,17 @@ static void record_put(struct exporters *x, struct exporter *e, const char *memb
 	struct arena a = { 0 };
 	char key[ZONE_KEY_SIZE];
 	enum refusal refused;
+	unsigned part;
 
 	refused = body_decode(&a, body, strlen(body), record_fields, &r, NULL);
 	if (!refused && record_limit(&r, e->ranges, e->range_count))
 		refused = REFUSED_GRANT;
-	if (!key_of(member, key))
+	if (!key_of(member, key, &part))
 		refused = REFUSED_GRANT;
 	else if (refused)
-		zone_del(x->zone, &e->source, key);
+		zone_del(x->zone, &e->sources[part], key);
 	else
-		zone_put(x->zone, &e->source, key, &r);
+		zone_put(x->zone, &e->sources[part], key, &r);
 	if (refused && is_new)
 		say_refused(x, e, member, refused);
 	arena_done(&a);
@@ -107,9 +109,10 @@ static void record_put(struct exporters *x, struct exporter *e, const char *memb
 static void record_del(struct exporters *x, struct exporter *e, const char *member)
 {
 	char key[ZONE_KEY_SIZE];
+	unsigned part;
 
-	if (key_of(member, key))
-		zone_del(x->zone, &e->source, key);
+	if (key_of(member, key, &part))
+		zone_del(x->zone, &e->sources[part], key);
 }
 
 static void activate(struct exporters *x, struct exporter *e)
@@ -119,7 +122,7 @@ static void activate(struct exporters *x, struct exporter *e)
 	for (const char *name = replica_next(r, NULL); name; name = replica_next(r, name))
 		record_put(x, e, name, replica_get(r, name, NULL), true);
 	e->active = true;
-	log_info("names", "network=%s exporter=%s site=%s generation=%llu services=%zu", x->n->name,
+	log_info("names", "network=%s exporter=%s site=%s generation=%llu records=%zu", x->n->name,
 		 e->id, e->site, (unsigned long long)e->generation, replica_count(r));
 }
 
@@ -249,7 +252,10 @@ static struct exporter *add(struct exporters *x, const char *id)
 	memcpy(t.network, x->n->name, LABEL_SIZE);
 	snprintf(t.exporter, sizeof(t.exporter), "%s", id);
 	snprintf(e->id, sizeof(e->id), "%s", id);
-	e->source = (struct zone_source){ .rank = ZONE_SERVICE, .site = e->site, .id = e->id };
+	for (unsigned i = 0; i < RECORD_PARTS_MAX; i++)
+		e->sources[i] = (struct zone_source){
+			.rank = ZONE_SERVICE, .site = e->site, .id = e->id, .part = i
+		};
 	e->follow = network_follow_journal(x->n, &t, on_changed);
 	x->list = xreallocarray(x->list, x->count + 1, sizeof(struct exporter *));
 	x->list[x->count++] = e;

@@ -14,11 +14,12 @@
 #include <unistd.h>
 
 #include "agent/desired.h"
+#include "agent/interface.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 
 #define ROOT "/proc/sys/net/"
-#define FILE_MAX 65536
+#define FILE_MAX (1 << 20) /* a line for each interface of the host */
 #define PATH_SIZE 320
 
 static const struct {
@@ -59,13 +60,14 @@ static int set(const char *path, char value)
 	return r;
 }
 
-/* One remembered line. False at the end, or where the file is not ours any more. */
+/* One remembered line. False at the end, or where the file is not ours any more. A name of an interface
+ * may have anything in it but blanks and '/'. */
 static bool next_line(const char **at, char path[static PATH_SIZE], char *value)
 {
 	int used = 0;
 
-	if (sscanf(*at, "%319[a-zA-Z0-9_./@:-] %c%n", path, value, &used) != 2 || used == 0 ||
-	    strstr(path, "..") || *path == '/')
+	if (sscanf(*at, "%319[^ \n] %c%n", path, value, &used) != 2 || used == 0 ||
+	    strncmp(path, "../", 3) == 0 || strstr(path, "/../") || *path == '/')
 		return false;
 	*at += used;
 	*at += strspn(*at, "\n");
@@ -100,7 +102,8 @@ static void collect_accept_ra(struct buf *paths)
 	while (d && (e = readdir(d))) {
 		char path[PATH_SIZE];
 
-		if (*e->d_name == '.' || strncmp(e->d_name, "wr-", 3) == 0)
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+		    strncmp(e->d_name, INTERFACE_PREFIX, strlen(INTERFACE_PREFIX)) == 0)
 			continue;
 		snprintf(path, sizeof(path), "ipv6/conf/%s/accept_ra", e->d_name);
 		if (get(path) == '1')

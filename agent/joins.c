@@ -22,6 +22,7 @@
 #define PORTS 256	 /* from the network's first one on */
 #define AGAIN_FIRST (5 * USEC_PER_SEC)
 #define AGAIN_MAX (60 * USEC_PER_SEC)
+#define APPLY_USEC (10 * USEC_PER_SEC) /* from the coordinator's consent, at least */
 
 enum phase {
 	PHASE_WAITING, /* for its turn, or until it is tried again */
@@ -39,13 +40,13 @@ struct join {
 	uint16_t port;		      /* announced; 0: not ours to open, or none is free */
 	enum phase phase;
 	bool patient;
-	bool opened; /* the interface is there early */
-	uint64_t deadline, again;
-	uint64_t backoff;
+	bool opened;	   /* the interface is there early */
+	uint64_t deadline; /* of one that is not patient */
+	uint64_t again, backoff;
 	struct loop_timer timer;
 	struct enrol *enrol;
 	struct session_request *request;
-	char error[512]; /* why nobody answered yet */
+	char error[512]; /* of a patient one: why nobody answered yet; "": somebody did */
 	join_done *done;
 	void *owner;
 };
@@ -91,9 +92,13 @@ static void end(struct join *j, const struct join_outcome *o)
 	else
 		log_info("joined", "network=%s name=%s", o->network->name,
 			 o->network->membership.name);
-	if (o->code && j->patient)
+	if (o->code && j->patient) {
 		snprintf(a->token_problem, sizeof(a->token_problem), "the join with token %s: %s",
 			 j->token.id, o->message);
+		snprintf(a->token_network, sizeof(a->token_network), "%s", j->token.network);
+	} else if (!o->code && strcmp(a->token_network, j->token.network) == 0) {
+		*a->token_problem = '\0'; /* another token did it */
+	}
 	if (done)
 		done(owner, o);
 	join_free(j);
@@ -124,8 +129,7 @@ static void unreachable(struct join *j, const char *why)
 	}
 	stop(j);
 	log_warn("join-waits", "network=%s why=%s", j->token.network, log_quote(why));
-	snprintf(a->token_problem, sizeof(a->token_problem), "the join with token %s: %s",
-		 j->token.id, why);
+	snprintf(j->error, sizeof(j->error), "the join with token %s: %s", j->token.id, why);
 	j->phase = PHASE_WAITING;
 	j->backoff = j->backoff ? MIN(2 * j->backoff, AGAIN_MAX) : AGAIN_FIRST;
 	j->again = clock_mono() + j->backoff;
@@ -229,7 +233,10 @@ static void admitted(struct join *j, const struct join_answer *answer, const cha
 		n->port = apply_free_port(&a->memberships, n, n->first_port);
 		memberships_store(a->state, n);
 	}
+	*j->error = '\0';
 	j->phase = PHASE_APPLYING;
+	/* Others wait for their turn meanwhile, and the deadline may have come while we were asking. */
+	loop_timer_set(a->loop, &j->timer, MAX(j->deadline, clock_mono() + APPLY_USEC));
 	/* The certificate names the networks. */
 	a->reconnect = a->session != NULL;
 	agent_work(a);
@@ -419,6 +426,13 @@ void joins_check(struct agent *a)
 
 /* ---- */
 
+/* Nobody waits for a patient one: what its network lacks is said of that. */
+static void let_go(struct join *j)
+{
+	log_warn("join-not-applied", "network=%s goes on in the background", j->token.network);
+	join_free(j);
+}
+
 static void fired(struct loop_timer *t)
 {
 	struct join *j = container_of(t, struct join, timer);
@@ -426,6 +440,8 @@ static void fired(struct loop_timer *t)
 	const struct network *n = memberships_get(&a->memberships, j->token.network);
 
 	if (j->patient) {
+		if (j->phase == PHASE_APPLYING)
+			let_go(j);
 		agent_work_soon(a);
 	} else if (j->phase == PHASE_APPLYING && n && *n->problem) {
 		fail(j, 503, "apply", "joined %s, but it is not up: %s", n->name, n->problem);
@@ -454,8 +470,10 @@ void join_begin(struct agent *a, const char *text, const char *name, bool patien
 	char why[256];
 
 	if (token_parse(text, &j->token, why, sizeof(why)) < 0) {
-		if (patient)
+		if (patient) {
 			snprintf(a->token_problem, sizeof(a->token_problem), "--token: %s", why);
+			*a->token_network = '\0';
+		}
 		refuse("token", why, done, owner);
 		free(j);
 		return;
@@ -466,9 +484,10 @@ void join_begin(struct agent *a, const char *text, const char *name, bool patien
 	j->done = done;
 	j->owner = owner;
 	j->timer.fired = fired;
-	j->deadline = clock_mono() + JOIN_SECONDS * USEC_PER_SEC;
-	if (!patient)
+	if (!patient) {
+		j->deadline = clock_mono() + JOIN_SECONDS * USEC_PER_SEC;
 		loop_timer_set(a->loop, &j->timer, j->deadline);
+	}
 	while (*at)
 		at = &(*at)->next;
 	*at = j;
@@ -509,6 +528,14 @@ int joins_from_options(struct agent *a, char *why, size_t why_size)
 		join_begin(a, *t, NULL, true, NULL, NULL);
 	}
 	return 0;
+}
+
+const char *joins_problem(const struct agent *a)
+{
+	for (const struct join *j = a->joins; j; j = j->next)
+		if (*j->error)
+			return j->error;
+	return *a->token_problem ? a->token_problem : NULL;
 }
 
 bool joins_is_enrolling(const struct agent *a)

@@ -19,7 +19,8 @@ struct join_outcome {
 typedef void join_done(void *owner, const struct join_outcome *o);
 
 /* `text`: the token. `done` (may be NULL) is called once, perhaps at once. `patient`: goes on trying
- * while nobody answers (--token); else it ends after JOIN_SECONDS. */
+ * while nobody answers (--token); else it ends after JOIN_SECONDS, or somewhat later when it was admitted
+ * at the last moment. */
 void join_begin(struct agent *a, const char *text, const char *name, bool patient, join_done *done,
 		void *owner);
 /* The owner of these joins is gone. */
@@ -31,5 +32,7 @@ void joins_free(struct agent *a);
 /* --token of the command line: those whose network we are in, or that admitted us before, are left. -EINVAL
  * with a sentence: one cannot be read, and this node is in no network that would suffer from an end. */
 int joins_from_options(struct agent *a, char *why, size_t why_size) MUST_CHECK;
+/* What hinders a --token, until it does so no longer; NULL: nothing does. */
+const char *joins_problem(const struct agent *a);
 /* Is one enrolling? The lasting connection waits for that. */
 bool joins_is_enrolling(const struct agent *a);

@@ -71,10 +71,13 @@ static void close_part(struct part *p)
 	struct leave *l = p->leave;
 
 	p->open = false;
-	if (!p->told)
-		state_leaving_put(p->agent->state, p->network);
-	if (n)
-		n->ended = true;
+	/* One that was joined again meanwhile is not left by what was asked before. */
+	if (!n || n->leaving) {
+		if (!p->told)
+			state_leaving_put(p->agent->state, p->network);
+		if (n)
+			n->ended = true;
+	}
 	for (size_t i = 0; i < l->count; i++)
 		if (l->parts[i].open)
 			return;

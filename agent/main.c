@@ -34,14 +34,15 @@ static const char *const dns_allow_default[] = {
 };
 
 /* An abstract socket: its name is one per network namespace, and goes with the process. Returns the
- * descriptor to keep, or -EADDRINUSE and who has it. */
+ * descriptor to keep, or -EADDRINUSE and who has it; 0: he is not to be seen from here, or too many have
+ * asked him already, as nobody ever takes these connections. */
 static int lock(pid_t *ret_owner)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	socklen_t len = offsetof(struct sockaddr_un, sun_path) + 1 + strlen(LOCK_NAME);
 	struct ucred who = { 0 };
 	socklen_t who_len = sizeof(who);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), r;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r;
 
 	*ret_owner = 0;
 	if (fd < 0)
@@ -59,15 +60,19 @@ static int lock(pid_t *ret_owner)
 
 static void take_lock(void)
 {
+	char who[32] = "";
 	pid_t owner;
 	int fd = lock(&owner);
+
+	if (owner)
+		snprintf(who, sizeof(who), " (pid %d)", (int)owner);
 
 	/* Kept until the process ends. */
 	if (fd == -EADDRINUSE)
 		opt_fail(1,
-			 "an agent (pid %d) already serves this network namespace; use that one"
+			 "an agent%s already serves this network namespace; use that one"
 			 " (warren join), or stop it first",
-			 (int)owner);
+			 who);
 	if (fd < 0)
 		opt_fail(1, "the lock of the network namespace: %s", strerror(-fd));
 }

@@ -169,7 +169,9 @@ static int source_cmp(const struct zone *z, const struct zone_source *a,
 	if (own_a != own_b)
 		return own_a ? -1 : 1;
 	c = strcmp(a->site, b->site);
-	return c ? c : strcmp(a->id, b->id);
+	if (c == 0)
+		c = strcmp(a->id, b->id);
+	return c ? c : (a->part > b->part) - (a->part < b->part);
 }
 
 static void choose(const struct zone *z, struct zone_entry *e)

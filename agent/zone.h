@@ -28,12 +28,13 @@
 /* In the order in which they count. */
 enum zone_rank { ZONE_NODE, ZONE_ORPHAN, ZONE_ADDED, ZONE_SERVICE };
 
-/* Who says a name; the owner keeps it while the zone has something of it. Ordered by rank, own site
- * first, site, id. */
+/* Who says a name, or one of its parts; the owner keeps it while the zone has something of it. Ordered by
+ * rank, own site first, site, id, part. */
 struct zone_source {
 	enum zone_rank rank;
 	const char *site; /* "" none */
 	const char *id;
+	unsigned part;
 };
 
 /* What a source says of a name: one block. */

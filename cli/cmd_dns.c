@@ -13,6 +13,7 @@
 #include "cli/table.h"
 #include "lib/mem.h"
 #include "lib/opt.h"
+#include "lib/text.h"
 #include "schemas/api.h"
 
 #define DNS_PORT 53
@@ -58,6 +59,15 @@ static bool parse_forward(const char *text, struct endpoint *ret)
 	return addr_parse(text, &ret->addr) == 0 || endpoint_parse(text, ret) == 0;
 }
 
+static void read_network(const char *name, struct arena *a, struct api_network *ret)
+{
+	struct buf path = { 0 };
+
+	client_path(&path, "/v1/networks/", name, NULL);
+	client_get(SERVER_COORDINATOR, buf_cstr(&path), a, api_network_fields, ret);
+	buf_done(&path);
+}
+
 static bool is_gateway(const struct api_gateway *g, size_t count, const char *node)
 {
 	for (size_t i = 0; i < count; i++)
@@ -72,6 +82,7 @@ static void forward_to_gateways(const char *network, struct stanza *s)
 {
 	struct buf gateways = { 0 }, nodes = { 0 };
 	size_t gateway_count, node_count;
+	struct api_network network_row = { 0 };
 	struct arena a = { 0 };
 	struct api_gateway *g;
 	struct api_node *n;
@@ -88,14 +99,18 @@ static void forward_to_gateways(const char *network, struct stanza *s)
 		     k++)
 			s->forwards[s->forward_count++] =
 				(struct endpoint){ n[i].addresses[k], DNS_PORT };
-	if (!s->forward_count)
+	buf_done(&gateways);
+	buf_done(&nodes);
+	arena_done(&a);
+	if (!s->forward_count) {
+		/* There may be no such network. */
+		read_network(network, &a, &network_row);
+		arena_done(&a);
 		opt_fail(1,
 			 "network %s has no gateway whose agent could be asked; give --forward "
 			 "ADDRESS[:PORT] of an agent in that network",
 			 network);
-	buf_done(&gateways);
-	buf_done(&nodes);
-	arena_done(&a);
+	}
 }
 
 struct zones {
@@ -121,11 +136,9 @@ static void add_reverse_zones(const char *network, struct zones *z)
 	struct api_network n = { 0 };
 	struct api_exporter *e;
 	struct arena a = { 0 };
-	struct buf path = { 0 };
 	size_t count;
 
-	client_path(&path, "/v1/networks/", network, NULL);
-	client_get(SERVER_COORDINATOR, buf_cstr(&path), &a, api_network_fields, &n);
+	read_network(network, &a, &n);
 	for (size_t i = 0; i < n.range_count; i++)
 		stanza_reverse(&n.ranges[i], add_zone, z);
 	e = client_list(SERVER_COORDINATOR, "/v1/exporters", &a, api_exporter_fields, sizeof(*e),
@@ -133,8 +146,19 @@ static void add_reverse_zones(const char *network, struct zones *z)
 	for (size_t i = 0; i < count; i++)
 		for (size_t k = 0; strcmp(e[i].network, network) == 0 && k < e[i].range_count; k++)
 			stanza_reverse(&e[i].ranges[k], add_zone, z);
-	buf_done(&path);
 	arena_done(&a);
+}
+
+/* None: the usual one. There is room for it. */
+static void check_binds(const char **binds)
+{
+	struct addr a;
+
+	for (size_t i = 0; binds[i]; i++)
+		if (addr_parse(binds[i], &a) < 0)
+			opt_fail(2, "--bind: %s is not an address", binds[i]);
+	if (!binds[0])
+		binds[0] = NODELOCALDNS;
 }
 
 static enum stanza_form form_of(const char *name)
@@ -219,11 +243,12 @@ int cmd_dns_stanza(int argc, char **argv)
 			.opts = opts });
 	if (!network)
 		opt_fail(2, "--network is missing; try --help");
+	if (!text_is_label(network))
+		opt_fail(2, "--network: %s is not a label of a-z, 0-9 and '-'", network);
 	f = form_of(form);
 	if (binds[0] && f != STANZA_NODELOCALDNS)
 		opt_fail(2, "--bind goes with --for nodelocaldns; try --help");
-	if (!binds[0])
-		binds[0] = NODELOCALDNS;
+	check_binds(binds);
 	s.network = network;
 	make_stanza(network, typed, clusterset, reverse, &z, &s);
 	stanza_write(f, &s, &out);

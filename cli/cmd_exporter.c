@@ -9,6 +9,15 @@
 #include "lib/opt.h"
 #include "schemas/api.h"
 
+/* Below the table: what is wrong with one, and what to do. */
+static void unpublished_print(const struct api_exporter *e)
+{
+	say("%s has published nothing yet: until it does, agents that have nothing of site %s "
+	    "answer SERVFAIL for names that network %s does not have; start warren-exporter there, "
+	    "or take it out with `warren exporter remove %s`",
+	    e->id, e->site, e->network, e->id);
+}
+
 static void exporters_print(const char *path)
 {
 	struct table t = { 0 };
@@ -30,6 +39,9 @@ static void exporters_print(const char *path)
 		table_ago(&t, e[i].last_seen);
 	}
 	table_print(&t);
+	for (size_t i = 0; i < count; i++)
+		if (!e[i].published)
+			unpublished_print(&e[i]);
 	arena_done(&a);
 }
 

@@ -105,6 +105,18 @@ static void network_print(const struct api_status_network *n)
 		say("  no peers");
 }
 
+/* What an exporter publishes, as long as that is nothing. */
+static void unread_print(const struct api_status_journal *j)
+{
+	const char *exporter = strrchr(j->path, '/') + 1;
+
+	if (!j->epoch && strstr(j->path, "/dns/"))
+		say("  exporter %s has published nothing yet: unless its site's one before did, names "
+		    "that the network does not have are answered SERVFAIL; see `warren exporter "
+		    "list`",
+		    exporter);
+}
+
 static void journals_print(const struct api_status *s)
 {
 	struct table t = { .indent = "  " };
@@ -126,6 +138,8 @@ static void journals_print(const struct api_status *s)
 		table_text(&t, j->stale_since ? when : NULL);
 	}
 	table_print(&t);
+	for (size_t i = 0; i < s->journal_count; i++)
+		unread_print(&s->journals[i]);
 }
 
 static void refused_print(const struct api_status_refused *r)
@@ -149,7 +163,7 @@ static void refused_print(const struct api_status_refused *r)
 				   (unsigned long long)causes[i].count);
 	if (line.len) {
 		puts("");
-		say("documents refused: %s", buf_cstr(&line));
+		say("documents refused since the agent was started: %s", buf_cstr(&line));
 	}
 	buf_done(&line);
 }

@@ -21,6 +21,7 @@
 #include "schemas/token.h"
 
 #define JOIN_MS 45000
+#define STATUS_MS 5000
 #define AGENT_SECONDS 1 /* between two looks for an agent */
 #define PLACE_SECONDS 5 /* between two tries for a place */
 
@@ -87,14 +88,38 @@ static bool join_once(struct hold *h, int *ret_end)
 	return status == 200;
 }
 
+/* This machine is in the network, so that it can be held. */
+static bool is_member(const struct hold *h)
+{
+	struct api_status s = { 0 };
+	struct json_error err;
+	struct buf answer = { 0 };
+	struct arena a = { 0 };
+	bool is = false;
+
+	if (client_try(SERVER_AGENT, "GET", "/v1/status", NULL, STATUS_MS, &answer) == 200 &&
+	    json_decode(&a, buf_cstr(&answer), answer.len, api_status_fields, &s, &err) == 0)
+		for (size_t i = 0; i < s.network_count; i++)
+			is |= strcmp(s.networks[i].name, h->network) == 0;
+	arena_done(&a);
+	buf_done(&answer);
+	return is;
+}
+
 /* Holds until that ends. True: join again. */
 static bool hold_once(struct hold *h, int *ret_end)
 {
 	struct api_hold request = { .network = h->network };
 	struct buf body = { 0 }, answer = { 0 };
+	char sentence[LABEL_SIZE + 32];
 	bool join = false;
 	int status;
 
+	/* The request has no answer before the end. */
+	if (is_member(h)) {
+		snprintf(sentence, sizeof(sentence), "holding network %s", h->network);
+		say_once(h, sentence);
+	}
 	json_encode(&body, api_hold_fields, &request);
 	status = client_try(SERVER_AGENT, "POST", "/v1/hold", buf_cstr(&body), 0, &answer);
 	if (status < 0 || status == 503) {
@@ -136,7 +161,7 @@ int hold_run(char *text, const char *name)
 	struct api_join request = { .token = text, .name = wish };
 	struct hold h = { 0 };
 	struct token token;
-	char why[256], sentence[128];
+	char why[256];
 	int end = -1;
 
 	end_on_signals();
@@ -146,15 +171,12 @@ int hold_run(char *text, const char *name)
 	token_done(&token);
 	json_encode(&h.join, api_join_fields, &request);
 	crypto_wipe(text, strlen(text));
-	snprintf(sentence, sizeof(sentence), "holding network %s", h.network);
 	/* What this machine is in already is held at once, whoever is out of reach. */
 	while (end < 0) {
 		if (!hold_once(&h, &end) || end >= 0)
 			continue;
 		while (end < 0 && !join_once(&h, &end))
 			;
-		if (end < 0)
-			say_once(&h, sentence);
 	}
 	buf_done(&h.join);
 	return end;

@@ -19,8 +19,9 @@
 
 #define LINE_WIDTH 80
 #define GAP 2
-#define COLUMN_MIN 6 /* nothing is cut shorter */
-#define NAME_MIN 20  /* of the first column: ids and most names are whole */
+#define COLUMN_MIN 6	  /* nothing is cut shorter */
+#define ADDRESSES_SHOWN 8 /* a headless service may have thousands; JSON has them all */
+#define NAME_MIN 20	  /* of the first column: ids and most names are whole */
 
 /* Even the shortest columns of the largest table fit, with an indent of 2. */
 _Static_assert(2 + NAME_MIN + (TABLE_COLUMNS_MAX - 1) * (COLUMN_MIN + GAP) <= LINE_WIDTH,
@@ -157,8 +158,10 @@ void table_addresses(struct table *t, const struct addr *a, size_t count)
 	struct buf b = { 0 };
 	char text[ADDR_SIZE];
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < MIN(count, (size_t)ADDRESSES_SHOWN); i++)
 		buf_printf(&b, "%s%s", i ? " " : "", addr_format(&a[i], text));
+	if (count > ADDRESSES_SHOWN)
+		buf_printf(&b, " and %zu more", count - ADDRESSES_SHOWN);
 	table_text(t, buf_cstr(&b));
 	buf_done(&b);
 }

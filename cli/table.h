@@ -28,7 +28,7 @@ void table_begin(struct table *t, const char *first, ...) __attribute__((sentine
 /* One cell after the other, row by row. NULL or "" prints `-`. */
 void table_cell(struct table *t, const char *fmt, ...) PRINTF(2, 3);
 void table_text(struct table *t, const char *text);
-/* Lists as one cell. */
+/* Lists as one cell; of many addresses the first ones and how many more. */
 void table_addresses(struct table *t, const struct addr *a, size_t count);
 void table_prefixes(struct table *t, const struct prefix *p, size_t count);
 void table_words(struct table *t, char *const *words, size_t count);

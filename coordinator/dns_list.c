@@ -93,19 +93,21 @@ static void addresses_add(struct api_dns *row, const struct grant *grant, const 
 			row->addresses[row->address_count++] = from[i];
 }
 
-/* A member <namespace>/<service>; one that is no such name or no record is no name. */
+/* One that is no record, or has no record's name, is no name. Parts of one service are rows of their own
+ * here. */
 static void add_service(struct names *n, const struct exporter_row *e, const struct grant *grant,
 			const char *from, const char *member, const char *body)
 {
-	const char *slash = strchr(member, '/');
-	char name[JOURNAL_NAME_MAX + LABEL_SIZE + 2];
+	char name[3 * LABEL_SIZE];
 	struct record record = { 0 };
+	struct record_name parts;
 	struct api_dns *row;
 	size_t all;
 
-	if (!slash || body_decode(n->arena, body, strlen(body), record_fields, &record, NULL))
+	if (record_name_parse(member, &parts) < 0 ||
+	    body_decode(n->arena, body, strlen(body), record_fields, &record, NULL))
 		return;
-	snprintf(name, sizeof(name), "%s.%.*s.%s", slash + 1, (int)(slash - member), member,
+	snprintf(name, sizeof(name), "%s.%s.%s", parts.service, parts.service_namespace,
 		 e->network);
 	row = names_add(n, e->network, name, from);
 	row->site = e->site;
@@ -157,6 +159,46 @@ static int row_order(const void *a, const void *b)
 	return r ? r : strcmp(x->from, y->from);
 }
 
+static int address_order(const void *a, const void *b)
+{
+	return addr_cmp(a, b);
+}
+
+/* The rows from `first` to `end` are parts of one service: the first gets all their addresses, sorted. */
+static void join_rows(struct names *n, size_t first, size_t end)
+{
+	struct api_dns *row = &n->rows[first];
+	struct addr *all;
+	size_t count = 0;
+
+	for (size_t i = first; i < end; i++)
+		count += n->rows[i].address_count;
+	all = arena_array(n->arena, count, sizeof(*all));
+	count = 0;
+	for (size_t i = first; i < end; i++)
+		for (size_t k = 0; k < n->rows[i].address_count; k++)
+			all[count++] = n->rows[i].addresses[k];
+	if (count)
+		qsort(all, count, sizeof(*all), address_order);
+	row->addresses = all;
+	row->address_count = count;
+}
+
+/* The rows are sorted. */
+static void join_parts(struct names *n)
+{
+	size_t kept = 0, end;
+
+	for (size_t i = 0; i < n->count; i = end) {
+		for (end = i + 1; end < n->count && !row_order(&n->rows[i], &n->rows[end]);)
+			end++;
+		if (end > i + 1)
+			join_rows(n, i, end);
+		n->rows[kept++] = n->rows[i];
+	}
+	n->count = kept;
+}
+
 int dns_list(struct authority *a, struct arena *arena, const char *network, struct api_dns **ret,
 	     size_t *ret_count, struct refusal_reason *why)
 {
@@ -177,6 +219,7 @@ int dns_list(struct authority *a, struct arena *arena, const char *network, stru
 			r = add_services(a, &n, &networks[i]);
 	if (n.count)
 		qsort(n.rows, n.count, sizeof(*n.rows), row_order);
+	join_parts(&n);
 	*ret = arena_memdup(arena, n.rows, n.count * sizeof(*n.rows));
 	*ret_count = n.count;
 	free(n.rows);

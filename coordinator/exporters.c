@@ -341,6 +341,7 @@ int exporter_list(struct authority *a, struct arena *arena, const char *network,
 			.offered = rows[i].offered,
 			.offered_count = rows[i].offered_count,
 			.records = dns_record_count(a->dns, rows[i].network, rows[i].id),
+			.published = dns_position(a->dns, rows[i].network, rows[i].id).epoch != 0,
 		};
 		r = store_node_get(a->store, arena, rows[i].id, &node);
 		if (r == 0)

@@ -88,6 +88,14 @@ void holders_taken(struct holders *h, const char *node, const struct node_state 
 	w->gone = take_list(state, now);
 }
 
+void holders_forget(struct holders *h, const char *node)
+{
+	struct word *w = map_del(h->nodes, node);
+
+	if (w)
+		word_free(w);
+}
+
 int64_t holders_gone(const struct holders *h, const char *network, const char *node, int64_t joined,
 		     int64_t now)
 {

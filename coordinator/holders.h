@@ -23,6 +23,8 @@ void holders_connected(struct holders *h, int64_t now);
 /* A node's word of itself; an older one is ignored. */
 void holders_taken(struct holders *h, const char *node, const struct node_state *state,
 		   int64_t now);
+/* The node is in no network any more: what it said last is forgotten with it. */
+void holders_forget(struct holders *h, const char *node);
 /* Since when (wall) nobody holds the membership that began at `joined`; 0: it counts as held. */
 int64_t holders_gone(const struct holders *h, const char *network, const char *node, int64_t joined,
 		     int64_t now);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "coordinator/authority.h"
+#include "coordinator/holders.h"
 #include "lib/log.h"
 #include "lib/text.h"
 
@@ -215,6 +216,8 @@ static int node_after_end(struct authority *a, struct arena *arena, const char *
 		return r < 0 ? r : member_config_publish(a, node);
 	clear_topic(a, TOPIC_NODE, NULL, node);
 	clear_topic(a, TOPIC_CONFIG, NULL, node);
+	if (a->holders)
+		holders_forget(a->holders, node);
 	return 0;
 }
 

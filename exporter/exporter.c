@@ -96,7 +96,7 @@ static void check_grant(struct loop_timer *t)
 	if (outside > x->outside)
 		(void)count_outside(x, g, OUTSIDE_TOLD);
 	if (outside != x->outside)
-		log_line(outside ? LOG_WARN : LOG_INFO, "grant", "services=%zu outside=%zu",
+		log_line(outside ? LOG_WARN : LOG_INFO, "grant", "records=%zu outside=%zu",
 			 publish_count(x->publish), outside);
 	x->outside = outside;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Bodies of records. Owns nothing; any thread.
+ * Ports and endpoints of records. Owns nothing; any thread.
  */
 #include "exporter/kube_record.h"
 
@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "lib/text.h"
-#include "schemas/journal.h"
 
 #define PORT_NAME_MAX 62 /* with its underscore it is a label */
 
@@ -19,7 +18,7 @@ const char *const kube_reason_text[KUBE_REASONS] = {
 	[KUBE_REASON_PORT_NAME] = "has a port whose name is no DNS label of at most 62 characters",
 	[KUBE_REASON_PORTS] = "has more than 64 named ports: the rest is left out",
 	[KUBE_REASON_HOSTNAME] = "has an endpoint whose host name makes no DNS name: it has none",
-	[KUBE_REASON_ENDPOINTS] = "has more endpoints than fit into 16 KiB: the rest is left out",
+	[KUBE_REASON_ENDPOINTS] = "has more endpoints than fit into 1 MiB: the rest is left out",
 };
 
 static int compare_texts(const char *a, const char *b)
@@ -138,32 +137,4 @@ void kube_record_endpoints(struct arena *a, struct record *r, struct kube_pod *p
 		e->address_count++;
 	}
 	qsort(r->endpoints, r->endpoint_count, sizeof(*r->endpoints), compare_endpoints);
-}
-
-static bool fits(struct record *r, size_t endpoints, struct buf *body)
-{
-	buf_clear(body);
-	r->endpoint_count = endpoints;
-	json_encode(body, record_fields, r);
-	return body->len <= JOURNAL_BODY_MAX;
-}
-
-char *kube_record_body(struct record *r, uint16_t *reasons)
-{
-	size_t all = r->endpoint_count, fit = 0, not = MIN(all, (size_t)RECORD_ENDPOINTS_MAX) + 1;
-	struct buf body = { 0 };
-
-	if (not <= all || !fits(r, all, &body)) {
-		*reasons |= 1 << KUBE_REASON_ENDPOINTS;
-		while (not -fit > 1) {
-			size_t middle = fit + (not -fit) / 2;
-
-			if (fits(r, middle, &body))
-				fit = middle;
-			else
-				not = middle;
-		}
-		fits(r, fit, &body);
-	}
-	return buf_take(&body);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * From the ports and ready addresses of a Kubernetes Service to the body of its record
- * (schemas/record.h): compact JSON, the same for the same content in whatever order it came. Pure.
+ * From the ports and ready addresses of a Kubernetes Service to its record (schemas/record.h): the same for
+ * the same content in whatever order it came. Pure.
  */
 #pragma once
 
@@ -42,6 +42,3 @@ void kube_record_ports(struct record *r, struct record_port *ports, size_t count
 /* An address counts once; those of one pod and one host name are one endpoint. Sorted: host names first,
  * then addresses. `pods` is reordered. */
 void kube_record_endpoints(struct arena *a, struct record *r, struct kube_pod *pods, size_t count);
-/* The body, to be freed. Endpoints that do not fit into JOURNAL_BODY_MAX and RECORD_ENDPOINTS_MAX are left
- * out, the last ones of the order first. */
-char *kube_record_body(struct record *r, uint16_t *reasons);

@@ -145,15 +145,14 @@ static size_t take_ports(const struct kube_packed *p, struct record_port *ret)
 	return p->port_count;
 }
 
-char *kube_slice_record(const struct kube_packed *list, const char *name, bool not_ready,
-			uint16_t *reasons)
+bool kube_slice_record(const struct kube_packed *list, const char *name, bool not_ready,
+		       uint16_t *reasons, struct record_parts *ret)
 {
 	size_t pods = 0, ports = 0, pod_count = 0, port_count = 0, more;
 	struct record r = { 0 };
 	struct arena a = { 0 };
 	struct record_port *port;
 	struct kube_pod *pod;
-	char *body = NULL;
 
 	for (const struct kube_packed *p = list; p; p = p->next) {
 		pods += p->endpoint_count;
@@ -171,7 +170,9 @@ char *kube_slice_record(const struct kube_packed *list, const char *name, bool n
 	kube_record_ports(&r, port, port_count, reasons);
 	kube_record_endpoints(&a, &r, pod, pod_count);
 	if (r.endpoint_count)
-		body = kube_record_body(&r, reasons);
+		record_parts_make(ret, &r);
 	arena_done(&a);
-	return body;
+	if (r.endpoint_count && ret->left_out)
+		*reasons |= 1 << KUBE_REASON_ENDPOINTS;
+	return r.endpoint_count;
 }

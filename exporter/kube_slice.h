@@ -7,6 +7,7 @@
 
 #include "exporter/kube_objects.h"
 #include "exporter/kube_record.h"
+#include "exporter/record_parts.h"
 
 struct kube_packed {
 	uint32_t listing; /* it was in */
@@ -30,7 +31,7 @@ bool kube_slice_is_same(const struct kube_packed *a, const struct kube_packed *b
 void kube_slice_link(struct kube_packed **list, struct kube_packed *slice);
 void kube_slice_unlink(struct kube_packed *slice);
 
-/* The body of the record of `<namespace>/<service>`, to be freed; NULL: no endpoint is ready. With
- * `not_ready` all count. Host names that make no DNS name are left out. */
-char *kube_slice_record(const struct kube_packed *list, const char *name, bool not_ready,
-			uint16_t *reasons);
+/* The record of `<namespace>/<service>`; false: no endpoint is ready. With `not_ready` all count. Host names
+ * that make no DNS name are left out. */
+bool kube_slice_record(const struct kube_packed *list, const char *name, bool not_ready,
+		       uint16_t *reasons, struct record_parts *ret);

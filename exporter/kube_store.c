@@ -13,7 +13,6 @@
 #include "exporter/kube_objects.h"
 #include "exporter/kube_ranges.h"
 #include "exporter/kube_slice.h"
-#include "lib/crypto.h"
 #include "lib/text.h"
 
 #define KEY_SIZE (2 * KUBE_NAME_MAX + 2)
@@ -39,9 +38,9 @@ struct entry {
 	struct kube_packed *slices;
 	struct entry *next_touched;
 	bool is_touched;
-	bool is_given;
+	uint8_t given_parts;
 	uint16_t told;
-	uint8_t given[HASH_LEN]; /* the body's hash */
+	uint8_t given[HASH_LEN]; /* of the bodies */
 };
 
 struct space {
@@ -102,7 +101,7 @@ static void free_entry(void *value)
 /* Not while it is on the list of those touched. */
 static void let_go(struct kube_store *s, struct entry *e)
 {
-	if (e->service.is_there || e->slices || e->is_given)
+	if (e->service.is_there || e->slices || e->given_parts)
 		return;
 	map_del(s->objects[KUBE_SERVICES], e->name);
 	free_entry(e);
@@ -179,9 +178,11 @@ static bool key_of(enum kube_kind kind, const struct kube_meta *m, char ret[stat
 
 /* ---- objects kept ---- */
 
+/* The body of one that is not headless. */
 static char *record_of(struct kube_service *o, uint16_t *reasons)
 {
 	struct record r = { .addresses = o->addresses, .address_count = o->address_count };
+	struct buf body = { 0 };
 
 	if (o->is_external)
 		*reasons |= 1 << KUBE_REASON_EXTERNAL;
@@ -190,7 +191,8 @@ static char *record_of(struct kube_service *o, uint16_t *reasons)
 	if (*reasons)
 		return NULL;
 	kube_record_ports(&r, o->ports, o->port_count, reasons);
-	return kube_record_body(&r, reasons);
+	json_encode(&body, record_fields, &r);
+	return buf_take(&body);
 }
 
 static int put_service(struct kube_store *s, struct arena *a, const char *text, size_t len,
@@ -388,38 +390,50 @@ static bool is_wanted(const struct kube_store *s, const struct entry *e, uint16_
 	return wish == KUBE_EXPORT_YES;
 }
 
-/* The record as it is now, NULL: none. What is wrong with it is said. */
-static char *body_of(struct kube_store *s, struct entry *e)
+/* The record as it is now, without parts: none. What is wrong with it is said. */
+static void record_now(struct kube_store *s, struct entry *e, struct record_parts *ret)
 {
 	uint16_t reasons = 0;
-	char *body = NULL;
 
+	*ret = (struct record_parts){ 0 };
 	if (!e->service.is_there)
-		return NULL;
+		return;
 	if (is_wanted(s, e, &reasons)) {
 		reasons |= e->service.reasons;
 		if (e->service.is_headless)
-			body = kube_slice_record(e->slices, e->name, e->service.publish_not_ready,
-						 &reasons);
+			kube_slice_record(e->slices, e->name, e->service.publish_not_ready,
+					  &reasons, ret);
 		else if (e->service.body)
-			body = xstrdup(e->service.body);
+			ret->bodies[ret->count++] = xstrdup(e->service.body);
 	}
 	say_reasons(s, e, reasons);
-	return body;
 }
 
-/* Notes the body as given out; was it another one before? */
-static bool note(struct entry *e, const char *body)
+/* Notes the record as given out; was it another one before? */
+static bool note(struct entry *e, const struct record_parts *p)
 {
-	uint8_t hash[HASH_LEN] = { 0 };
+	uint8_t hash[HASH_LEN];
 	bool changed;
 
-	if (body)
-		sha256(body, strlen(body), hash);
-	changed = e->is_given != (body != NULL) || memcmp(hash, e->given, sizeof(hash)) != 0;
-	e->is_given = body;
+	record_parts_hash(p, hash);
+	changed = e->given_parts != p->count || memcmp(hash, e->given, sizeof(hash)) != 0;
+	e->given_parts = (uint8_t)p->count;
 	memcpy(e->given, hash, sizeof(hash));
 	return changed;
+}
+
+/* Gives the record out; not `whole`: if it is another one than before, and what it had and has not. */
+static void give(struct kube_store *s, struct entry *e, bool whole, struct map *ret)
+{
+	unsigned before = whole ? 0 : e->given_parts;
+	struct record_parts p;
+
+	record_now(s, e, &p);
+	e->is_touched = false;
+	if (note(e, &p) || whole)
+		record_parts_take(&p, e->name, before, ret);
+	record_parts_done(&p);
+	let_go(s, e);
 }
 
 void kube_store_records(struct kube_store *s, struct map *ret)
@@ -427,31 +441,17 @@ void kube_store_records(struct kube_store *s, struct map *ret)
 	struct map_entry *i = NULL;
 
 	s->touched = NULL;
-	while ((i = map_next(s->objects[KUBE_SERVICES], i))) {
-		struct entry *e = map_entry_value(i);
-		char *body = body_of(s, e);
-
-		e->is_touched = false;
-		note(e, body);
-		if (body)
-			map_put(ret, e->name, body);
-		let_go(s, e);
-	}
+	while ((i = map_next(s->objects[KUBE_SERVICES], i)))
+		give(s, map_entry_value(i), true, ret);
 }
 
 void kube_store_changes(struct kube_store *s, struct map *ret)
 {
 	while (s->touched) {
 		struct entry *e = s->touched;
-		char *body = body_of(s, e);
 
 		s->touched = e->next_touched;
-		e->is_touched = false;
-		if (note(e, body))
-			map_put(ret, e->name, body ? body : xstrdup(""));
-		else
-			free(body);
-		let_go(s, e);
+		give(s, e, false, ret);
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What a cluster has, and the records that follow from it: Services, EndpointSlices of headless ones,
- * Namespaces, Nodes, ServiceCIDRs in; `<namespace>/<service>` -> body (schemas/record.h) and ranges out.
+ * Namespaces, Nodes, ServiceCIDRs in; members of records (schemas/record.h) -> body, and ranges out.
  * Pure: no I/O, no clock. Keeps of each object only what it needs.
  *
  * What is exported: a Service's annotation warren/export ("true", "false"; anything else is refused) says

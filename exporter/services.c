@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exporter/record_parts.h"
 #include "schemas/journal.h"
 
 /* ---- where a field stands: the text is JSON, jansson has read it ---- */
@@ -144,22 +145,25 @@ static int take(const struct service *s, struct map *ret, size_t *bytes, const c
 {
 	const char *space = s->service_namespace ? s->service_namespace : "default";
 	char name[JOURNAL_NAME_MAX + 1];
-	struct buf body = { 0 };
+	struct record_parts parts;
 
 	snprintf(name, sizeof(name), "%s/%s", space, s->name);
-	json_encode(&body, record_fields, &s->record);
-	*bytes += strlen(name) + body.len;
+	record_parts_make(&parts, &s->record);
+	for (unsigned i = 0; i < parts.count; i++)
+		*bytes += strlen(name) + strlen("/63") + strlen(parts.bodies[i]);
 	if (map_get(ret, name))
 		*reason = "has the name and namespace of one before it";
 	else if (!s->record.address_count && !s->record.endpoint_count)
 		*reason = "has neither addresses nor endpoints";
-	else if (!text_is_member_body(buf_cstr(&body), body.len))
-		*reason = "is too long: at most 16 KiB of JSON for one service";
+	else if (parts.left_out)
+		*reason =
+			"has too many endpoints: at most 1 MiB of JSON for a headless service, 16 KiB "
+			"for one with addresses";
 	else if (*bytes > JOURNAL_BYTES_MAX)
 		*reason = "is too much: at most 24 MiB of JSON for all services";
 	else
-		map_put(ret, name, buf_take(&body));
-	buf_done(&body);
+		record_parts_take(&parts, name, 0, ret);
+	record_parts_done(&parts);
 	return *reason ? -EBADMSG : 0;
 }
 

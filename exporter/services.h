@@ -16,7 +16,7 @@ struct services_ranges {
 	size_t count;
 };
 
-/* Fills `ret`, an empty map, with `<namespace>/<service>` -> body (compact JSON, owned: free()), and
+/* Fills `ret`, an empty map, with members of records -> body (compact JSON, owned: free()), and
  * `ret_ranges` (may be NULL) with the ranges offered. 0, or -EBADMSG with one sentence that names line
  * and field; `ret` is empty then, and `ret_ranges` as it was. */
 int services_parse(const char *text, size_t len, struct map *ret,

@@ -50,7 +50,7 @@ static void take_text(struct source_file *s, const struct buf *text)
 			  log_quote(source_error(r)));
 		watch_again(s->watch);
 	} else {
-		log_info("services", "count=%zu", map_count(records));
+		log_info("records", "count=%zu", map_count(records));
 	}
 	s->events->ranges(s->owner, ranges.list, ranges.count);
 	map_free(records, free);

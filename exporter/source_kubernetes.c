@@ -100,7 +100,7 @@ static int tell_records(struct source_kubernetes *s)
 	    map_count(map) ? s->c.events->changes(s->c.owner, map) :
 			     0;
 	if (r == 0 && whole)
-		log_info("services", "count=%zu", map_count(map));
+		log_info("records", "count=%zu", map_count(map));
 	s->whole = r < 0;
 	map_free(map, free);
 	if (whole)

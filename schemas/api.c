@@ -324,6 +324,7 @@ const struct json_field api_exporter_fields[] = {
 	JSON_LIST(struct api_exporter, not_carried, not_carried_count, JSON_PREFIX,
 		  .optional = true),
 	JSON_FIELD(struct api_exporter, records, JSON_U64),
+	JSON_FIELD(struct api_exporter, published, JSON_BOOL),
 	JSON_FIELD(struct api_exporter, online, JSON_BOOL),
 	JSON_FIELD(struct api_exporter, last_seen, JSON_TIME, .optional = true),
 	JSON_END,
@@ -334,7 +335,8 @@ const struct json_field api_dns_fields[] = {
 	JSON_FIELD(struct api_dns, network, JSON_STRING),
 	JSON_FIELD(struct api_dns, from, JSON_STRING),
 	JSON_FIELD(struct api_dns, site, JSON_STRING, .optional = true),
-	JSON_LIST(struct api_dns, addresses, address_count, JSON_ADDR),
+	JSON_LIST(struct api_dns, addresses, address_count, JSON_ADDR,
+		  .max = API_DNS_ADDRESSES_MAX),
 	JSON_END,
 };
 

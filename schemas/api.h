@@ -192,6 +192,7 @@ struct api_exporter {
 	struct prefix *not_carried; /* what of that a gateway with from_site does not carry */
 	size_t not_carried_count;
 	uint64_t records;
+	bool published; /* false: none of its journal was read yet */
 	bool online;
 	int64_t last_seen;
 };
@@ -199,8 +200,9 @@ extern const struct json_field api_exporter_fields[];
 
 /* ---- coordinator: GET /v1/dns?network= */
 
-struct api_dns {    /* one name */
-	char *name; /* fully qualified, without the last dot */
+#define API_DNS_ADDRESSES_MAX 262144 /* of a headless service in parts: schemas/record.h */
+struct api_dns {		     /* one name */
+	char *name;		     /* fully qualified, without the last dot */
 	char *network;
 	char *from; /* "node", "name", or "exporter ID" */
 	char *site; /* of the exporter */

@@ -11,9 +11,10 @@
 #include "lib/json.h"
 #include "schemas/document.h"
 
-#define JOURNAL_NAME_MAX 127	/* [a-z0-9-./]: `<node>`, `gateway/<id>`, `<namespace>/<service>` */
-#define JOURNAL_BODY_MAX 16384	/* a member's compact JSON */
-#define JOURNAL_CHUNK_MAX 65536 /* deflated */
+/* [a-z0-9-./]: `<node>`, `gateway/<id>`, `<namespace>/<service>/<part>` */
+#define JOURNAL_NAME_MAX 130
+#define JOURNAL_BODY_MAX 16384	     /* a member's compact JSON */
+#define JOURNAL_CHUNK_MAX 65536	     /* deflated */
 #define JOURNAL_INFLATED_MAX 1048576 /* a chunk inflated */
 #define JOURNAL_CHUNKS_MAX 512
 #define JOURNAL_BYTES_MAX                                                                          \

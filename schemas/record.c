@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The tables of schemas/record.h, and what of a record a grant covers. Owns nothing; any thread.
+ * The tables of schemas/record.h, names of records, and what of a record a grant covers. Owns nothing; any
+ * thread.
  */
 #include "schemas/record.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "lib/text.h"
 
@@ -25,7 +30,7 @@ static const struct json_field endpoint_fields[] = {
 	JSON_END,
 };
 
-#define RECORD_FIELDS(type, base)                                                                  \
+#define RECORD_FIELDS(type, base, most)                                                            \
 	{ .name = "addresses",                                                                     \
 	  .kind = JSON_ADDR,                                                                       \
 	  .offset = offsetof(type, base addresses),                                                \
@@ -48,11 +53,11 @@ static const struct json_field endpoint_fields[] = {
 		.offset = offsetof(type, base endpoints), .array = true,                           \
 		.count_offset = offsetof(type, base endpoint_count),                               \
 		.element_size = sizeof(struct record_endpoint), .fields = endpoint_fields,         \
-		.optional = true, .max = RECORD_ENDPOINTS_MAX                                      \
+		.optional = true, .max = most                                                      \
 	}
 
 const struct json_field record_fields[] = {
-	RECORD_FIELDS(struct record, ),
+	RECORD_FIELDS(struct record, , RECORD_ENDPOINTS_MAX),
 	JSON_END,
 };
 
@@ -63,7 +68,7 @@ static const struct json_field service_fields[] = {
 	  .offset = offsetof(struct service, service_namespace),
 	  .optional = true,
 	  LABEL_CHECK },
-	RECORD_FIELDS(struct service, record.),
+	RECORD_FIELDS(struct service, record., SERVICE_ENDPOINTS_MAX),
 	JSON_END,
 };
 
@@ -74,6 +79,53 @@ const struct json_field services_file_fields[] = {
 		  .max = SERVICES_RANGES_MAX),
 	JSON_END,
 };
+
+/* ---- names ---- */
+
+/* The label from `at` to `end`. */
+static bool take_label(const char *at, const char *end, char ret[static LABEL_SIZE])
+{
+	size_t len = (size_t)(end - at);
+
+	if (len >= LABEL_SIZE)
+		return false;
+	memcpy(ret, at, len);
+	ret[len] = '\0';
+	return text_is_label(ret);
+}
+
+static bool take_part(const char *at, unsigned *ret)
+{
+	uint64_t part;
+
+	if (u64_parse(at, 1, RECORD_PARTS_MAX - 1, &part) < 0)
+		return false;
+	*ret = (unsigned)part;
+	return true;
+}
+
+int record_name_parse(const char *member, struct record_name *ret)
+{
+	const char *service = strchr(member, '/'), *end;
+
+	if (!service || !take_label(member, service, ret->service_namespace))
+		return -EINVAL;
+	end = service + 1 + strcspn(service + 1, "/");
+	if (!take_label(service + 1, end, ret->service))
+		return -EINVAL;
+	ret->part = 0;
+	return !*end || take_part(end + 1, &ret->part) ? 0 : -EINVAL;
+}
+
+void record_name_of_part(const char *service, unsigned part, char ret[static JOURNAL_NAME_MAX + 1])
+{
+	if (part)
+		snprintf(ret, JOURNAL_NAME_MAX + 1, "%s/%u", service, part);
+	else
+		snprintf(ret, JOURNAL_NAME_MAX + 1, "%s", service);
+}
+
+/* ---- grants ---- */
 
 /* The order of what stays is kept; what is left out comes behind it. */
 static const struct addr *limit(struct addr *list, size_t *count, const struct prefix *ranges,

@@ -238,7 +238,9 @@ int writer_change(struct writer *w, uint64_t now, const struct journal_op *ops, 
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		const struct journal_op *op = &copies[i]->op;
 
-		waiting_free(map_put(w->waiting, op->put ? op->put : op->del, copies[i]));
+		/* What was said last comes last: writers rely on the order of their operations. */
+		waiting_free(map_del(w->waiting, op->put ? op->put : op->del));
+		map_put(w->waiting, op->put ? op->put : op->del, copies[i]);
 	}
 	free(copies);
 	if (r == 0 && at_once) {

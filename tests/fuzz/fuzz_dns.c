@@ -35,8 +35,8 @@ static void put(struct zone *z, const struct zone_source *s, const char *key, si
 
 static struct zone_table *table(void)
 {
-	static const struct zone_source node = { ZONE_NODE, "", "aaaa" },
-					dc1 = { ZONE_SERVICE, "dc1", "e1" };
+	static const struct zone_source node = { ZONE_NODE, "", "aaaa", 0 },
+					dc1 = { ZONE_SERVICE, "dc1", "e1", 0 };
 	static const struct prefix own[] = { { { AF_INET, { 10, 9 } }, 24 },
 					     { { AF_INET6, { 0xfd, 9 } }, 64 } },
 				   granted[] = { { { AF_INET, { 10, 43 } }, 20 },

@@ -16,7 +16,7 @@ setup() {
 	for i in 1 2 3 4 5 6 7 8 9; do
 		lab_host n$i 203.0.113.$((10 + i)) 2001:db8:77::$((10 + i)) || return 1
 	done
-	lab_host pc 192.168.1.11 &&
+	lab_host pc 192.168.1.11 && lab_host n10 203.0.113.30 &&
 		warren_cli hub network create dc1 --range 10.77.0.0/24 --range fd77::/64
 }
 
@@ -98,7 +98,32 @@ second_agent() {
 	test_check "agent of n1" join n1 || return
 	test_exits "a second agent" 1 lab_in n1 timeout 5 warren-agent --control /run/warren/second.sock
 	test_said "it names who has the lock" "\\b$(lab_pid n1 agent)\\b"
+	# One that a supervisor starts again and again.
+	for _ in 1 2 3 4; do
+		test_exits "the next one" 1 lab_in n1 timeout 5 warren-agent --control /run/warren/second.sock
+	done
+	test_said "why" "already serves this network namespace"
 	test_check "the first goes on" warren_cli n1 status
+}
+
+# --token while there is no broker: what hinders it is said as long as it does.
+waiting_token() {
+	local token
+	token=$(warren_token dc1)
+	test_check "the broker goes" lab_stop hub mosquitto || return
+	warren_agent n10 --token "$token"
+	test_check "it says what it waits for" lab_wait 35 has_problem n10 'the join with token'
+	warren_broker_start hub
+	test_check "it joins" lab_wait 50 is_up n10
+	test_equal "problems" "$(warren_status n10 '.problems | length')" 0
+}
+
+has_problem() {
+	warren_status "$1" '.problems[]' | grep -q "$2"
+}
+
+is_up() {
+	[ "$(warren_status "$1" '.networks[0].up')" = true ]
 }
 
 # The interface is there before the answer: it goes when that is a no.
@@ -127,4 +152,5 @@ test_add join-refused-leaves-nothing not_let_in
 test_add join-ten-one-behind-nat ten
 test_add join-again-keeps-name-and-address again
 test_add join-second-agent-refused second_agent
+test_add join-token-waits-for-the-broker waiting_token
 test_main "$@"

@@ -165,6 +165,37 @@ not_missed() {
 	test_value "$2"
 }
 
+# dig_big OPTION...: how many addresses of the service, and the answer's flags: "N qr aa tc".
+dig_big() {
+	lab_in c-n1 dig +time=2 +tries=1 "$@" "@$(site_dns_address c-n1)" -p 5300 big.default.nb A | awk '
+		/^;; flags:/ { sub(/.*flags: /, ""); sub(/;.*/, ""); flags = $0 }
+		/\tIN\tA\t/ { n++ }
+		END { print n + 0, flags }'
+}
+
+big_is_listed() {
+	local out
+	out=$(warren_cli hub dns list --network nb | grep '^big.default.nb ')
+	[ "$(wc -l <<<"$out")" = 1 ] && [[ $out == *" and 9992 more "* ]]
+}
+
+ten_thousand() {
+	local file=$LAB_DIR/b-p1/.lab/lib/services.json out ms
+	test_check "the sites are joined" joined || return
+	site_export b
+	jq -c '.services += [{name: "big", endpoints: [range(10000) |
+		{addresses: ["10.44.\(100 + . / 250 | floor).\(1 + . % 250)"]}]}]' "$file" >"$file.new" && mv "$file.new" "$file"
+	ms=$(lab_wait 10 big_is_listed)
+	test_check "one line of the list has them all" big_is_listed
+	test_equal "TCP: what 64 KiB hold" "$(dig_big +tcp)" "4093 qr aa tc rd"
+	test_equal "UDP: what fits, and that there are more" "$(dig_big +ignore)" "74 qr aa tc rd"
+	test_check "one of them by its address" lab_wait 2 \
+		site_says c-n1 250.139.44.10.in-addr.arpa PTR "NOERROR 10-44-139-250.big.default.nb."
+	site_export b
+	test_check "deleted" lab_wait 5 site_says c-n1 big.default.nb A NXDOMAIN
+	test_value "listed_ms=$ms"
+}
+
 dead_exporter() {
 	test_check "the sites are joined" joined || return
 	site_ask_start c-n1 web-b.default.nb
@@ -303,6 +334,7 @@ test_add sites-three-in-one-network one_network
 test_add sites-three-networks-of-three three_networks
 test_add N04-sites-dual-stack dual_stack
 test_add sites-headless-and-srv headless
+test_add sites-ten-thousand-endpoints ten_thousand
 test_add sites-dead-exporter dead_exporter
 test_add sites-exporter-state-deleted state_deleted
 test_add sites-two-exporters-for-one-site two_exporters

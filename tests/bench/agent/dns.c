@@ -28,7 +28,7 @@ static struct dns_server *server;
 static struct zone_version *version;
 static volatile sig_atomic_t changing;
 
-static const struct zone_source source = { ZONE_SERVICE, "dc1", "e1" };
+static const struct zone_source source = { ZONE_SERVICE, "dc1", "e1", 0 };
 
 static void on_signal(int number)
 {

@@ -193,6 +193,38 @@ TEST(truncation)
 	CHECK(send_bytes(query, len, 0) <= 1232);
 }
 
+/* 10,000 endpoints in parts, in both networks: UDP says that there are more, TCP has what 64 KiB hold. */
+TEST(ten_thousand_endpoints)
+{
+	static struct zone_source parts[32];
+	char prefix[16];
+
+	begin();
+	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
+		parts[i] = dc1;
+		parts[i].part = i;
+		snprintf(prefix, sizeof(prefix), "10.%u.", 100 + i);
+		for (int k = 0; k < 2; k++)
+			put_headless_by(zones[k], &parts[i], "big.shop", prefix, 313);
+	}
+	commit();
+	CHECK(strncmp(ask("big.shop.net", KNOT_RRTYPE_A, EDNS), "NOERROR aa tc: ", 15) == 0);
+	CHECK_INT(knot_wire_get_ancount(out), (1232 - 12 - 18 - 11) / 16);
+	CHECK(strncmp(ask("big.shop.net", KNOT_RRTYPE_A, TCP), "NOERROR aa tc: ", 15) == 0);
+	CHECK_INT(knot_wire_get_ancount(out), (65535 - 12 - 18) / 16);
+	ask("big.shop.svc.clusterset.local", KNOT_RRTYPE_A, TCP);
+	CHECK_INT(knot_wire_get_ancount(out), (65535 - 12 - 35) / 16);
+	for (int i = 0; i < 2; i++) {
+		CHECK_STR(ask("_sql._udp.big.shop.net", KNOT_RRTYPE_SRV, EDNS), "NOERROR aa tc");
+		ask(i ? "_sql._udp.big.shop.svc.clusterset.local" : "_sql._udp.big.shop.net",
+		    KNOT_RRTYPE_SRV, TCP);
+		CHECK(knot_wire_get_tc(out) && out_len > 65535 - 60);
+	}
+	/* Any of them by its own name, and by its address. */
+	CHECK_STR(ask("10-131-1-62.big.shop.net", KNOT_RRTYPE_A, 0),
+		  "NOERROR aa: 10-131-1-62.big.shop.net. 5 A 10.131.1.62");
+}
+
 TEST(edns)
 {
 	uint8_t query[600];

@@ -18,7 +18,7 @@ static void begin_ranges(void)
 	const struct prefix granted[] = { range("10.42.0.0/16"), range("10.43.0.0/20"),
 					  range("192.168.7.8/29"), range("fd43::/44") };
 	const struct prefix own[] = { range("10.9.0.0/24"), range("fd09::/64") };
-	static const struct zone_source added = { ZONE_ADDED, "", "" };
+	static const struct zone_source added = { ZONE_ADDED, "", "", 0 };
 
 	begin();
 	zone_set_self(zones[0], "n1", own, 2);

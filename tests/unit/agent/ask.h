@@ -23,9 +23,9 @@ static uint8_t out[ANSWER_TCP_MAX];
 static size_t out_len;
 static unsigned rotate;
 
-static const struct zone_source node = { ZONE_NODE, "", "aaaa" },
-				dc1 = { ZONE_SERVICE, "dc1", "e1" },
-				cloud = { ZONE_SERVICE, "cloud", "e2" };
+static const struct zone_source node = { ZONE_NODE, "", "aaaa", 0 },
+				dc1 = { ZONE_SERVICE, "dc1", "e1", 0 },
+				cloud = { ZONE_SERVICE, "cloud", "e2", 0 };
 
 static struct addr address(const char *text)
 {
@@ -46,7 +46,8 @@ static void put(struct zone *z, const struct zone_source *s, const char *key, co
 	zone_put(z, s, key, &r);
 }
 
-static void put_headless(struct zone *z, const char *key, const char *prefix, unsigned count)
+static void put_headless_by(struct zone *z, const struct zone_source *source, const char *key,
+			    const char *prefix, unsigned count)
 {
 	struct record_endpoint *e = xcalloc(count, sizeof(*e));
 	struct record_port ports[] = { { "sql", PROTOCOL_UDP, 5432 } };
@@ -61,12 +62,17 @@ static void put_headless(struct zone *z, const char *key, const char *prefix, un
 		e[i].addresses[0] = address(text);
 		e[i].address_count = 1;
 	}
-	zone_put(z, &dc1, key, &r);
+	zone_put(z, source, key, &r);
 	for (unsigned i = 0; i < count; i++) {
 		free(e[i].addresses);
 		free(e[i].hostname);
 	}
 	free(e);
+}
+
+static void put_headless(struct zone *z, const char *key, const char *prefix, unsigned count)
+{
+	put_headless_by(z, &dc1, key, prefix, count);
 }
 
 static void commit(void)

@@ -12,6 +12,7 @@
 #include "tests/fakes/kernel_fake.h"
 #include "tests/test.h"
 #include "tests/unit/agent/folder.h"
+#include "tests/unit/agent/member.h"
 
 static struct agent agent;
 static char socket_path[64], base[80];
@@ -38,15 +39,6 @@ static void end(void)
 /* A member of network dc1 with one peer, as after a restart without a broker. */
 static void be_member(void)
 {
-	struct prefix address = { .addr = { .family = AF_INET, .bytes = { 10, 9, 0, 1 } },
-				  .len = 24 };
-	struct membership m = { .network = (char[]){ "dc1" },
-				.name = (char[]){ "n1" },
-				.addresses = &address,
-				.address_count = 1,
-				.mtu = 1420,
-				.keepalive = 20,
-				.port = 51830 };
 	struct peer_key key = { { 8 } };
 	struct addr a = { .family = AF_INET, .bytes = { 10, 9, 0, 2 } };
 	struct peer body = { .name = (char[]){ "db1" },
@@ -58,7 +50,7 @@ static void be_member(void)
 
 	agent.trust = trust_new((uint8_t[KEY_LEN]){ 1 });
 	agent.keyring_agent.trust = agent.trust;
-	n = memberships_put(&agent.memberships, agent.state, &m, (uint8_t[KEY_LEN]){ 4 }, 1);
+	n = member_put(&agent.memberships, agent.state);
 	network_start(&agent, n);
 	peers_put(n->peers, "aaaaaaaaaaaaaaaa", &body, false);
 	apply_full(agent.apply);

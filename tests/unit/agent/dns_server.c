@@ -22,7 +22,7 @@ static struct zone *zone;
 static struct hamt_garbage garbage;
 static struct endpoint own; /* where it listens */
 
-static const struct zone_source node = { ZONE_NODE, "", "aaaa" };
+static const struct zone_source node = { ZONE_NODE, "", "aaaa", 0 };
 
 static struct addr loopback(uint8_t last)
 {

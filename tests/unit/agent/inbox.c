@@ -11,6 +11,7 @@
 #include "lib/text.h"
 #include "tests/test.h"
 #include "tests/unit/agent/folder.h"
+#include "tests/unit/agent/member.h"
 
 static struct agent agent;
 static struct sign_key root, coordinator, node;
@@ -58,17 +59,7 @@ static enum refusal send_trust(const struct sign_key *by, const struct sign_key 
 
 static void join(void)
 {
-	struct prefix address = { .addr = { .family = AF_INET, .bytes = { 10, 9, 0, 1 } },
-				  .len = 24 };
-	struct membership m = { .network = (char[]){ "dc1" },
-				.name = (char[]){ "n1" },
-				.addresses = &address,
-				.address_count = 1,
-				.mtu = 1420,
-				.keepalive = 20,
-				.port = 51830 };
-
-	net = memberships_put(&agent.memberships, agent.state, &m, (uint8_t[KEY_LEN]){ 4 }, 1);
+	net = member_put(&agent.memberships, agent.state);
 	network_start(&agent, net);
 }
 

@@ -452,6 +452,8 @@ static char sysctl(const char *path)
 }
 
 #define RA "cat /proc/sys/net/ipv6/conf/eth0/accept_ra"
+#define ODD "x+..y" /* a name as the kernel takes them */
+#define RA_ODD "cat /proc/sys/net/ipv6/conf/" ODD "/accept_ra"
 
 IN_NAMESPACES(forwarding_is_switched_on_and_back)
 {
@@ -459,7 +461,8 @@ IN_NAMESPACES(forwarding_is_switched_on_and_back)
 	char why[256] = "";
 	unsigned on, ours;
 
-	shell("ip link add eth0 type veth peer name x0 && echo 0 >/proc/sys/net/ipv4/ip_forward && "
+	shell("ip link add eth0 type veth peer name " ODD
+	      " && echo 0 >/proc/sys/net/ipv4/ip_forward && "
 	      "echo 0 >/proc/sys/net/ipv6/conf/all/forwarding && "
 	      "echo 1 >/proc/sys/net/ipv6/conf/eth0/accept_ra");
 	CHECK_INT(forwarding_on(file, FORWARD_4, why, sizeof(why)), 0);
@@ -471,9 +474,11 @@ IN_NAMESPACES(forwarding_is_switched_on_and_back)
 	CHECK_INT(forwarding_on(file, FORWARD_4 | FORWARD_6, why, sizeof(why)), 0);
 	CHECK_INT(sysctl(IP6), '1');
 	CHECK_INT(sysctl(RA), '2');
+	CHECK_INT(sysctl(RA_ODD), '2');
 	CHECK_INT(forwarding_off(file, FORWARD_6, why, sizeof(why)), 0);
 	CHECK_INT(sysctl(IP6), '0');
 	CHECK_INT(sysctl(RA), '1');
+	CHECK_INT(sysctl(RA_ODD), '1');
 	CHECK_INT(sysctl(IP4), '1');
 	CHECK_INT(forwarding_off(file, FORWARD_4, why, sizeof(why)), 0);
 	CHECK_INT(sysctl(IP4), '0');

@@ -14,6 +14,7 @@
 #include "schemas/gateway.h"
 #include "tests/test.h"
 #include "tests/unit/agent/folder.h"
+#include "tests/unit/agent/member.h"
 
 static struct agent agent;
 static struct sign_key root, coordinator, one, two;
@@ -117,15 +118,6 @@ static void believe(const struct sign_key *k)
 
 static void begin_with(struct agent_options o)
 {
-	struct prefix address = { .addr = { .family = AF_INET, .bytes = { 10, 9, 0, 1 } },
-				  .len = 24 };
-	struct membership m = { .network = (char[]){ "dc1" },
-				.name = (char[]){ "n1" },
-				.addresses = &address,
-				.address_count = 1,
-				.mtu = 1420,
-				.keepalive = 20,
-				.port = 51830 };
 	char why[256];
 
 	log_set_level(LOG_ERROR + 1);
@@ -143,7 +135,7 @@ static void begin_with(struct agent_options o)
 	agent.trust = trust_new(root.public_key);
 	agent.keyring_agent.trust = agent.trust;
 	believe(&coordinator);
-	net = memberships_put(&agent.memberships, agent.state, &m, (uint8_t[KEY_LEN]){ 4 }, 1);
+	net = member_put(&agent.memberships, agent.state);
 	restored(&peers);
 	restored(&gateways);
 	start();
@@ -204,6 +196,8 @@ static bool is_read(void)
 }
 
 #define SERVICE(name, address) "{\"put\":\"" name "\",\"body\":{\"addresses\":[\"" address "\"]}}"
+#define POD(name, address)                                                                         \
+	"{\"put\":\"" name "\",\"body\":{\"endpoints\":[{\"addresses\":[\"" address "\"]}]}}"
 
 /* ---- */
 
@@ -370,6 +364,10 @@ TEST(what_a_grant_covers)
 		  "web.shop", REFUSED_GRANT },
 		{ SERVICE("web", "10.43.0.1"), "web", REFUSED_GRANT },
 		{ SERVICE("a/b/c", "10.43.0.1"), "c.a", REFUSED_GRANT },
+		{ SERVICE("a/b/0", "10.43.0.1"), "b.a", REFUSED_GRANT },
+		{ SERVICE("a/b/01", "10.43.0.1"), "b.a", REFUSED_GRANT },
+		{ SERVICE("a/b/64", "10.43.0.1"), "b.a", REFUSED_GRANT },
+		{ SERVICE("a/b/", "10.43.0.1"), "b.a", REFUSED_GRANT },
 		{ SERVICE("a/b.c", "10.43.0.1"), "b.c.a", REFUSED_GRANT },
 		{ SERVICE("a/-b", "10.43.0.1"), "-b.a", REFUSED_GRANT },
 		{ "{\"put\":\"shop/web\",\"body\":{\"addresses\":[7]}}", "web.shop",
@@ -400,6 +398,31 @@ TEST(what_a_grant_covers)
 	CHECK_STR(says("api.shop"), "10.44.0.1");
 	end_grant(&one, "removed");
 	CHECK_STR(says("api.shop"), "");
+	end();
+}
+
+/* A headless service that is too long for one member: what one part says or loses is not the others'. */
+TEST(parts_are_one_name)
+{
+	begin();
+	restored(&dns_one);
+	grant(&one, "a", "10.43.0.0/16", 1, "");
+	delta(&dns_one, POD("shop/db/63", "10.43.0.3") "," POD("shop/db/2", "10.43.0.2"));
+	CHECK_STR(says("db.shop"), "10.43.0.2");
+	delta(&dns_one, POD("shop/db", "10.43.0.1"));
+	CHECK_STR(says("db.shop"), "10.43.0.1");
+	delta(&dns_one, "{\"del\":\"shop/db\",\"why\":\"gone\"}");
+	CHECK_STR(says("db.shop"), "10.43.0.2");
+	delta(&dns_one, POD("shop/db/2", "10.43.0.9"));
+	CHECK_STR(says("db.shop"), "10.43.0.9");
+	delta(&dns_one, POD("shop/db/2", "10.44.0.9"));
+	CHECK_STR(says("db.shop"), "10.43.0.3");
+	/* The same after a restart. */
+	stop();
+	start();
+	CHECK_STR(says("db.shop"), "10.43.0.3");
+	delta(&dns_one, "{\"del\":\"shop/db/63\",\"why\":\"gone\"}");
+	CHECK_STR(says("db.shop"), "");
 	end();
 }
 

@@ -12,6 +12,7 @@
 #include "tests/fakes/kernel_fake.h"
 #include "tests/test.h"
 #include "tests/unit/agent/folder.h"
+#include "tests/unit/agent/member.h"
 
 #define GATEWAY_NODE "aaaaaaaaaaaaaaaa"
 #define OTHER_NODE "bbbbbbbbbbbbbbbb"
@@ -56,15 +57,6 @@ static void store(const char *path, const struct replica_change *c, size_t count
 static void begin(void)
 {
 	struct agent_options o = { .state = folder(), .name = "n1", .firewall_report = false };
-	struct prefix address = { .addr = { .family = AF_INET, .bytes = { 10, 9, 0, 1 } },
-				  .len = 24 };
-	struct membership m = { .network = (char[]){ "dc1" },
-				.name = (char[]){ "n1" },
-				.addresses = &address,
-				.address_count = 1,
-				.mtu = 1420,
-				.keepalive = 20,
-				.port = 51830 };
 	char why[256], control[80];
 
 	snprintf(control, sizeof(control), "%s/agent.sock", folder_path);
@@ -74,7 +66,7 @@ static void begin(void)
 	agent.trust = trust_new((uint8_t[KEY_LEN]){ 1 });
 	agent.keyring_agent.trust = agent.trust;
 	agent.site = xstrdup("here");
-	net = memberships_put(&agent.memberships, agent.state, &m, (uint8_t[KEY_LEN]){ 4 }, 1);
+	net = member_put(&agent.memberships, agent.state);
 	store("n/dc1/peers",
 	      (struct replica_change[]){
 		      { .name = GATEWAY_NODE,

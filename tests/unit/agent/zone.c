@@ -12,11 +12,12 @@
 static struct zone *zone;
 static struct hamt_garbage garbage;
 
-static const struct zone_source node = { ZONE_NODE, "", "aaaa" },
-				orphan = { ZONE_ORPHAN, "", "bbbb" },
-				added = { ZONE_ADDED, "", "" }, dc1 = { ZONE_SERVICE, "dc1", "e1" },
-				cloud = { ZONE_SERVICE, "cloud", "e2" },
-				edge = { ZONE_SERVICE, "edge", "e3" };
+static const struct zone_source node = { ZONE_NODE, "", "aaaa", 0 },
+				orphan = { ZONE_ORPHAN, "", "bbbb", 0 },
+				added = { ZONE_ADDED, "", "", 0 },
+				dc1 = { ZONE_SERVICE, "dc1", "e1", 0 },
+				cloud = { ZONE_SERVICE, "cloud", "e2", 0 },
+				edge = { ZONE_SERVICE, "edge", "e3", 0 };
 
 static void put(const struct zone_source *s, const char *key, const char *address)
 {

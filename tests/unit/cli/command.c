@@ -427,7 +427,8 @@ TEST(status)
 		"{\"name\":\"dc2\",\"interface\":\"wr-dc2\",\"backend\":\"kernel\",\"port\":51831,"
 		"\"addresses\":[],\"peers\":[],\"standby\":[],\"up\":true}],\"journals\":[{\"path\":\"n/dc1/peers\","
 		"\"epoch\":1,\"ver\":42,\"orphans\":1,\"stale_since\":\"2020-01-01T00:00:00Z\"},{\"path\":"
-		"\"n/dc2/peers\",\"epoch\":1,\"ver\":0,\"orphans\":0}]," REFUSED(
+		"\"n/dc2/peers\",\"epoch\":1,\"ver\":0,\"orphans\":0},{\"path\":"
+		"\"n/dc2/dns/x1\",\"epoch\":0,\"ver\":0,\"orphans\":0}]," REFUSED(
 			"2") ",\"problems\":[]}",
 		0, "GET /v1/status\n",
 		"node         n1 (abc)\nsite         paris\nmesh         mmm\n"
@@ -441,10 +442,13 @@ TEST(status)
 		"  p2: no usable endpoint: start one side with --endpoint\n"
 		"\nnetwork dc2: wr-dc2, port 51831, kernel WireGuard\n  no peers\n"
 		"\njournals:\n"
-		"  PATH         EPOCH  VERSION  ORPHANS  STALE SINCE\n"
-		"  n/dc1/peers  1      42       1        2020-01-01T00:00:00Z\n"
-		"  n/dc2/peers  1      0        0        -\n"
-		"\ndocuments refused: size 2, signer 7\n",
+		"  PATH          EPOCH  VERSION  ORPHANS  STALE SINCE\n"
+		"  n/dc1/peers   1      42       1        2020-01-01T00:00:00Z\n"
+		"  n/dc2/peers   1      0        0        -\n"
+		"  n/dc2/dns/x1  0      0        0        -\n"
+		"  exporter x1 has published nothing yet: unless its site's one before did, names "
+		"that the network does not have are answered SERVFAIL; see `warren exporter list`\n"
+		"\ndocuments refused since the agent was started: size 2, signer 7\n",
 		"");
 }
 

@@ -131,6 +131,14 @@ TEST(dns_list)
 
 TEST(dns_stanza)
 {
+	struct run w = { .status = 200,
+			 .answer = "[]",
+			 .path = "/v1/networks/dc1",
+			 .path_status = 200,
+			 .path_answer =
+				 "{\"name\":\"dc1\",\"ranges\":[],\"mtu\":1420,\"keepalive\":20,"
+				 "\"port\":1,\"max_stale\":\"7d\",\"nodes\":0,\"orphans\":[]}" };
+
 	run_check("dns stanza --network dc1 --forward 10.65.24.2:5300 --forward fd00::1", 200, "",
 		  0, "",
 		  "dc1:53 {\n    errors\n    cache 30\n    forward . 10.65.24.2:5300 fd00::1\n}\n",
@@ -139,10 +147,25 @@ TEST(dns_stanza)
 	usage("dns stanza --network dc1 --forward x",
 	      "warren: --forward: x is not ADDRESS[:PORT]\n");
 	/* Both lists are asked for; nobody is a gateway. */
-	run_check("dns stanza --network dc1", 200, "[]", 1,
-		  "GET /v1/gateways network=dc1\nGET /v1/nodes network=dc1\n", "",
+	run(&w, "dns stanza --network dc1");
+	CHECK_STR(buf_cstr(&w.asked), "GET /v1/gateways network=dc1\nGET /v1/nodes network=dc1\n"
+				      "GET /v1/networks/dc1\n");
+	CHECK_STR(buf_cstr(&w.out), "");
+	CHECK_STR(buf_cstr(&w.err),
 		  "warren: network dc1 has no gateway whose agent could be asked; give --forward "
 		  "ADDRESS[:PORT] of an agent in that network\n");
+	CHECK_INT(w.exit, 1);
+	/* There is no such network: that is what is said. */
+	run_done(&w);
+	w = (struct run){ .status = 200,
+			  .answer = "[]",
+			  .path = "/v1/networks/dcl",
+			  .path_status = 404,
+			  .path_answer = "{\"error\":{\"code\":\"unknown_network\",\"message\":"
+					 "\"there is no network dcl\"}}" };
+	run(&w, "dns stanza --network dcl");
+	CHECK_STR(buf_cstr(&w.err), "warren: there is no network dcl\n");
+	run_done(&w);
 	/* An answer that is a gateway and a node at once. */
 	run_check("dns stanza --network dc1", 200,
 		  "[{\"id\":\"n1\",\"network\":\"dc1\",\"nodes\":[\"n1\"],\"ranges\":[],\"as\":[],"
@@ -158,6 +181,10 @@ TEST(dns_stanza_forms)
 	usage("dns stanza --network dc1 --for bind9",
 	      "warren: --for: bind9 is none of coredns, coredns-custom, nodelocaldns, dnsmasq, "
 	      "unbound, kube-dns\n");
+	usage("dns stanza --network dc1 --for nodelocaldns --bind node-local",
+	      "warren: --bind: node-local is not an address\n");
+	usage("dns stanza --network Dc1. --forward 10.1.0.1",
+	      "warren: --network: Dc1. is not a label of a-z, 0-9 and '-'\n");
 	usage("dns stanza --network dc1 --bind 10.0.0.10",
 	      "warren: --bind goes with --for nodelocaldns; try --help\n");
 	run_check("dns stanza --network dc1 --for coredns-custom --clusterset --forward "
@@ -231,10 +258,22 @@ TEST(exporters)
 	run_check("exporter list", 200,
 		  "[{\"id\":\"x1\",\"network\":\"dc1\",\"site\":\"dc1\",\"generation\":2,"
 		  "\"ranges\":[],\"offered\":[\"10.43.0.0/16\"],"
-		  "\"not_carried\":[\"10.43.0.0/16\"],\"records\":7,\"online\":true}]",
+		  "\"not_carried\":[\"10.43.0.0/16\"],\"records\":7,\"published\":true,"
+		  "\"online\":true}]",
 		  0, "GET /v1/exporters\n",
 		  "ID  NETWORK  SITE  RECORDS  OFFERED       NOT-CARRIED   ONLINE  SEEN\n"
 		  "x1  dc1      dc1   7        10.43.0.0/16  10.43.0.0/16  yes     never\n",
+		  "");
+	run_check("exporter list", 200,
+		  "[{\"id\":\"x1\",\"network\":\"dc1\",\"site\":\"s\",\"generation\":1,"
+		  "\"ranges\":[],\"offered\":[],\"records\":0,\"published\":false,"
+		  "\"online\":false}]",
+		  0, "GET /v1/exporters\n",
+		  "ID  NETWORK  SITE  RECORDS  OFFERED  NOT-CARRIED  ONLINE  SEEN\n"
+		  "x1  dc1      s     0        -        -            no      never\n"
+		  "x1 has published nothing yet: until it does, agents that have nothing of site s "
+		  "answer SERVFAIL for names that network dc1 does not have; start warren-exporter "
+		  "there, or take it out with `warren exporter remove x1`\n",
 		  "");
 	run_check("exporter remove x1", 204, "", 0, "DELETE /v1/exporters/x1\n",
 		  "exporter x1 is removed\n", "");

@@ -29,6 +29,8 @@ struct run {
 	const char *base;   /* instead of the server: WARREN_COORDINATOR and WARREN_AGENT */
 	bool nobody;	    /* run as a user who may open nothing */
 	bool silent;	    /* never answer */
+	const char *path, *path_answer; /* what this one path is answered instead */
+	unsigned path_status;
 	/* Filled by run(). */
 	struct buf asked, out, err;
 	int exit;
@@ -54,6 +56,8 @@ static void run_handle(void *owner, struct http_request *r)
 	buf_printf(&w->asked, "%s%s\n", len ? " " : "", len ? body : "");
 	if (w->silent)
 		w->kept = r;
+	else if (w->path && strcmp(http_path(r), w->path) == 0)
+		http_reply(r, w->path_status, NULL, w->path_answer, strlen(w->path_answer));
 	else
 		http_reply(r, w->status, NULL, w->answer,
 			   w->answer_len ? w->answer_len : strlen(w->answer));

@@ -120,6 +120,17 @@ static size_t records(const struct exporter *e)
 	return dns_record_count(rig.authority.dns, "dc1", e->joiner.identity.id);
 }
 
+/* Of the only exporter, as it is listed. */
+static bool is_published(void)
+{
+	struct api_exporter *list;
+	size_t count;
+
+	CHECK_INT(exporter_list(&rig.authority, &kept, "dc1", &list, &count, &why), 0);
+	CHECK_INT(count, 1);
+	return list[0].published;
+}
+
 /* The grant, as it stands in the journal now: an exporter that has read up to the position which its
  * answer named and finds none there was taken out. */
 static bool has_grant(const struct exporter *e)
@@ -209,10 +220,15 @@ TEST(all_names_of_a_network)
 	publish_service(&e, "db/pg",
 			"{\"endpoints\":[{\"addresses\":[\"10.43.1.1\"]},{\"hostname\":\"pg-1\","
 			"\"addresses\":[\"10.43.1.2\"]}]}");
+	/* Another one in parts. */
+	publish_service(&e, "db/my/1", "{\"endpoints\":[{\"addresses\":[\"10.43.2.2\"]}]}");
+	publish_service(&e, "db/my", "{\"endpoints\":[{\"addresses\":[\"10.43.2.1\"]}]}");
 	publish_service(&e, "odd", "{\"addresses\":[\"10.43.0.9\"]}");
 	publish_service(&e, "default/odd", "{\"addresses\":[\"none\"]}");
-	RIG_UNTIL(&rig, records(&e) == 5, 5000);
-	CHECK_STR(names(), "n1.dc1 node - 10.36.50.1\n"
+	RIG_UNTIL(&rig, records(&e) == 7, 5000);
+	CHECK(is_published());
+	CHECK_STR(names(), "my.db.dc1 exporter dc1 10.43.2.1 10.43.2.2\n"
+			   "n1.dc1 node - 10.36.50.1\n"
 			   "nginx.default.dc1 exporter dc1 10.43.45.229\n"
 			   "orders-db.dc1 name - 10.36.50.77\n"
 			   "outside.default.dc1 exporter dc1 10.43.0.9\n"

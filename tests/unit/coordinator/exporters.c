@@ -219,6 +219,7 @@ TEST(a_second_identity_takes_the_place)
 	CHECK_INT(exporter_list(a, &kept, "dc1-k3s", &list, &count, &why), 0);
 	CHECK_INT(count, 1);
 	CHECK_STR(list[0].id, second->identity.id);
+	CHECK(!list[0].published);
 	/* A removal does not make the numbers begin again. */
 	CHECK_STR(said(exporter_remove(a, second->identity.id, &why)), "");
 	CHECK_INT(join(third, token)->exporter->generation, 3);

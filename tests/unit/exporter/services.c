@@ -127,6 +127,15 @@ static void services_write(struct buf *b, unsigned count, unsigned endpoints)
 	buf_str(b, "]}");
 }
 
+static void services_write_headless(struct buf *b, unsigned endpoints)
+{
+	buf_str(b, "{\"services\":[{\"name\":\"h\",\"endpoints\":[");
+	for (unsigned i = 0; i < endpoints; i++)
+		buf_printf(b, "%s{\"addresses\":[\"10.42.%u.%u\"]}", i ? "," : "", i / 250,
+			   i % 250);
+	buf_str(b, "]}]}");
+}
+
 TEST(too_much_is_said)
 {
 	struct map *records = map_new();
@@ -144,7 +153,18 @@ TEST(too_much_is_said)
 	buf_clear(&b);
 	services_write(&b, 2, 400);
 	CHECK_INT(services_parse(b.data, b.len, records, NULL, why), -EBADMSG);
-	CHECK_STR(why, "line 1: services[0] is too long: at most 16 KiB of JSON for one service");
+	CHECK_STR(why, "line 1: services[0] has too many endpoints: at most 1 MiB of JSON for a "
+		       "headless service, 16 KiB for one with addresses");
+	buf_clear(&b);
+	services_write_headless(&b, 12000);
+	CHECK_INT(services_parse(b.data, b.len, records, NULL, why), 0);
+	CHECK_INT(map_count(records), 32);
+	CHECK(map_get(records, "default/h") && map_get(records, "default/h/31"));
+	map_clear(records, free);
+	buf_clear(&b);
+	services_write_headless(&b, 60000);
+	CHECK_INT(services_parse(b.data, b.len, records, NULL, why), -EBADMSG);
+	CHECK(strncmp(why, "line 1: services[0] has too many endpoints: ", 44) == 0);
 	buf_done(&b);
 	map_free(records, NULL);
 }

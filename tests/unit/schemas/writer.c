@@ -57,6 +57,31 @@ TEST(first_change_goes_at_once_the_next_share_a_delta)
 	pipe_done(&p);
 }
 
+/* What a reader must never be without is put in its new place before it is taken from the old one: also
+ * when the old one waits already. */
+TEST(operations_keep_their_order)
+{
+	char body[JOURNAL_BODY_MAX];
+
+	pipe_init(&p);
+	memset(body, 'x', sizeof(body));
+	memcpy(body, "{\"x\":\"", 6);
+	memcpy(body + sizeof(body) - 3, "\"}", 3);
+	CHECK_INT(put("a", "{}"), 0);
+	CHECK_INT(put("old", "{}"), 0);
+	CHECK_INT(put("new", body), 0);
+	body[6] = 'y';
+	CHECK_INT(put("old", body), 0);
+	p.now += 100 * MSEC;
+	CHECK_INT(writer_tick(p.writer, p.now, 0), 0);
+	/* Both are too long for one delta. */
+	CHECK_INT(ver(), 4);
+	writer_flush(p.writer);
+	CHECK(strstr(p.retained[PIPE_LOG + 3].data, "\"new\""));
+	CHECK(strstr(p.retained[PIPE_LOG + 4].data, "\"old\""));
+	pipe_done(&p);
+}
+
 TEST(window_grows_with_the_subscribers)
 {
 	pipe_init(&p);
