@@ -133,6 +133,14 @@ void memberships_store(struct state *s, const struct network *n)
 	free(row.membership);
 }
 
+/* Behind all that are there: two may be joined in one second, and a clock may be set back. */
+static int64_t after_all(const struct memberships *m, int64_t joined)
+{
+	for (size_t i = 0; i < m->count; i++)
+		joined = MAX(joined, m->list[i]->joined + 1);
+	return joined;
+}
+
 struct network *memberships_put(struct memberships *m, struct state *s,
 				const struct membership *what,
 				const uint8_t private_key[static KEY_LEN], int64_t joined)
@@ -148,7 +156,7 @@ struct network *memberships_put(struct memberships *m, struct state *s,
 	} else {
 		n = network_new(what->network, buf_cstr(&text), private_key);
 		if (n) {
-			n->joined = joined;
+			n->joined = after_all(m, joined);
 			append(m, n);
 		}
 	}

@@ -25,7 +25,7 @@ struct network {
 	uint8_t private_key[KEY_LEN], public_key[KEY_LEN];
 	uint16_t port;	 /* listen port in use; 0: to be chosen */
 	uint64_t ep_seq; /* highest seq of our own register n/<net>/ep/<node> */
-	int64_t joined;
+	int64_t joined;	 /* when (wall, seconds); each later than those joined before it */
 
 	/* In force: the journal's `settings`, before it is read those of the membership. */
 	uint32_t mtu;

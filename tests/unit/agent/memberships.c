@@ -118,6 +118,25 @@ TEST(joining_again_keeps_its_place_and_port)
 	state_close(s);
 }
 
+/* In one second, and after the clock was set back. */
+TEST(who_joins_later_is_later)
+{
+	static const int64_t clock[] = { 100, 100, 7 };
+	struct memberships m = { 0 };
+	struct membership joined[] = { membership("z", "n1", "10.77.0.5/24"),
+				       membership("b", "n1", "10.78.0.5/24"),
+				       membership("a", "n1", "10.79.0.5/24") };
+	struct network *n[3];
+
+	begin();
+	for (int i = 0; i < 3; i++)
+		n[i] = memberships_put(&m, s, &joined[i], key, clock[i]);
+	CHECK_INT(n[0]->joined, 100);
+	CHECK(n[0]->joined < n[1]->joined && n[1]->joined < n[2]->joined);
+	memberships_done(&m);
+	state_close(s);
+}
+
 TEST(config_renames_ends_and_adds_nothing)
 {
 	struct memberships m = { 0 }, back = { 0 };
