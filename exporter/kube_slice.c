@@ -145,7 +145,7 @@ static size_t take_ports(const struct kube_packed *p, struct record_port *ret)
 	return p->port_count;
 }
 
-bool kube_slice_record(const struct kube_packed *list, const char *name, bool not_ready,
+void kube_slice_record(const struct kube_packed *list, const char *name, bool not_ready,
 		       uint16_t *reasons, struct record_parts *ret)
 {
 	size_t pods = 0, ports = 0, pod_count = 0, port_count = 0, more;
@@ -169,10 +169,10 @@ bool kube_slice_record(const struct kube_packed *list, const char *name, bool no
 	}
 	kube_record_ports(&r, port, port_count, reasons);
 	kube_record_endpoints(&a, &r, pod, pod_count);
-	if (r.endpoint_count)
+	if (r.endpoint_count) {
 		record_parts_make(ret, &r);
+		if (ret->left_out)
+			*reasons |= 1 << KUBE_REASON_ENDPOINTS;
+	}
 	arena_done(&a);
-	if (r.endpoint_count && ret->left_out)
-		*reasons |= 1 << KUBE_REASON_ENDPOINTS;
-	return r.endpoint_count;
 }

@@ -31,7 +31,7 @@ bool kube_slice_is_same(const struct kube_packed *a, const struct kube_packed *b
 void kube_slice_link(struct kube_packed **list, struct kube_packed *slice);
 void kube_slice_unlink(struct kube_packed *slice);
 
-/* The record of `<namespace>/<service>`; false: no endpoint is ready. With `not_ready` all count. Host names
- * that make no DNS name are left out. */
-bool kube_slice_record(const struct kube_packed *list, const char *name, bool not_ready,
+/* The record of `<namespace>/<service>` into `ret`, which is as it was when no endpoint is ready. With
+ * `not_ready` all count. Host names that make no DNS name are left out. */
+void kube_slice_record(const struct kube_packed *list, const char *name, bool not_ready,
 		       uint16_t *reasons, struct record_parts *ret);

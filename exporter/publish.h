@@ -22,10 +22,10 @@ struct publish_config {
 int publish_new(const struct publish_config *c, struct publish **ret) MUST_CHECK;
 void publish_free(struct publish *p);
 
-/* The whole truth: members of records (schemas/record.h) -> body (compact JSON). What differs is published at once,
- * or when the window is over. A journal that the state does not know begins with all of it, and tells
- * its readers to drop what it does not list. 0, -EFBIG: too much for a journal; or what the state
- * said. */
+/* The whole truth: members of records (schemas/record.h) -> body (compact JSON). What differs is
+ * published at once, or when the window is over. A journal that the state does not know begins with all
+ * of it, and tells its readers to drop what it does not list. 0, -EFBIG: too much for a journal; or what
+ * the state said. */
 int publish_records(struct publish *p, const struct map *records) MUST_CHECK;
 /* Only what differs from that: name -> body, or "" for one that is gone. The work is that of the changes.
  * As above; -EINVAL: there was no whole truth yet. */

@@ -144,13 +144,15 @@ static int decode(struct arena *a, const char *text, size_t len, struct services
 static int take(const struct service *s, struct map *ret, size_t *bytes, const char **reason)
 {
 	const char *space = s->service_namespace ? s->service_namespace : "default";
-	char name[JOURNAL_NAME_MAX + 1];
+	char name[JOURNAL_NAME_MAX + 1], member[JOURNAL_NAME_MAX + 1];
 	struct record_parts parts;
 
 	snprintf(name, sizeof(name), "%s/%s", space, s->name);
 	record_parts_make(&parts, &s->record);
-	for (unsigned i = 0; i < parts.count; i++)
-		*bytes += strlen(name) + strlen("/63") + strlen(parts.bodies[i]);
+	for (unsigned i = 0; i < parts.count; i++) {
+		record_name_of_part(name, i, member);
+		*bytes += strlen(member) + strlen(parts.bodies[i]);
+	}
 	if (map_get(ret, name))
 		*reason = "has the name and namespace of one before it";
 	else if (!s->record.address_count && !s->record.endpoint_count)

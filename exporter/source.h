@@ -11,8 +11,8 @@
 #include "lib/map.h"
 
 struct source_events {
-	/* The whole truth: members of records (schemas/record.h) -> body. 0, or a negative errno (source_error): the
-	 * source tells it again later. */
+	/* The whole truth: members of records (schemas/record.h) -> body. 0, or a negative errno
+	 * (source_error): the source tells it again later. */
 	int (*records)(void *owner, const struct map *records);
 	/* What differs from what was told: name -> body, or "" for one that is gone. After a failure
 	 * the source tells the whole truth later. */

@@ -201,8 +201,9 @@ extern const struct json_field api_exporter_fields[];
 /* ---- coordinator: GET /v1/dns?network= */
 
 #define API_DNS_ADDRESSES_MAX 262144 /* of a headless service in parts: schemas/record.h */
-struct api_dns {		     /* one name */
-	char *name;		     /* fully qualified, without the last dot */
+
+struct api_dns {    /* one name */
+	char *name; /* fully qualified, without the last dot */
 	char *network;
 	char *from; /* "node", "name", or "exporter ID" */
 	char *site; /* of the exporter */

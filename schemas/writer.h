@@ -72,7 +72,8 @@ void writer_run(struct writer *w);
 int writer_begin(struct writer *w, uint64_t now, uint64_t seen_epoch, int64_t wall, bool drop);
 
 /* Queues puts and dels (copied, bodies made canonical): the first after a quiet window are committed at
- * once, later ones wait for the window and share a delta. Puts with an unchanged body are left out.
+ * once, later ones wait for the window and share a delta. Puts with an unchanged body are left out. Their
+ * order is kept, also over several deltas; a name that is said again while it waits goes to the end.
  * `subscribers` sets the window: max(100 ms, subscribers / 20,000 s). 0 or what store said: then none
  * of these waits. -EINVAL: a bad name or body, a drop, no epoch yet; -EFBIG: too much for a snapshot;
  * then nothing was queued. */
