@@ -112,14 +112,10 @@ waiting_token() {
 	token=$(warren_token dc1)
 	test_check "the broker goes" lab_stop hub mosquitto || return
 	warren_agent n10 --token "$token"
-	test_check "it says what it waits for" lab_wait 35 has_problem n10 'the join with token'
+	test_check "it says what it waits for" lab_wait 35 warren_problem n10 'the join with token'
 	warren_broker_start hub
 	test_check "it joins" lab_wait 50 is_up n10
 	test_equal "problems" "$(warren_status n10 '.problems | length')" 0
-}
-
-has_problem() {
-	warren_status "$1" '.problems[]' | grep -q "$2"
 }
 
 is_up() {

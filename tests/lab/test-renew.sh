@@ -49,10 +49,6 @@ setup() {
 		lab_wait 5 warren_pings n1 "$A2"
 }
 
-problem() {
-	warren_status "$1" '.problems[]' | grep -q "$2"
-}
-
 no_problem() {
 	[ -z "$(warren_status "$1" '.problems[]')" ]
 }
@@ -81,9 +77,9 @@ about_to_end() {
 	clock_set $((3 * DAY + 20 * HOUR))
 	test_check "no warning yet" no_problem n1
 	clock_set $((4 * DAY + HOUR))
-	test_check "a warning 3 days before" lab_wait 2 problem n1 'certificate ends at .* in 7[01] hours'
+	test_check "a warning 3 days before" lab_wait 2 warren_problem n1 'certificate ends at .* in 7[01] hours'
 	clock_set $((6 * DAY + HOUR))
-	test_check "a warning 1 day before" lab_wait 2 problem n1 'certificate ends at .* in 2[23] hours'
+	test_check "a warning 1 day before" lab_wait 2 warren_problem n1 'certificate ends at .* in 2[23] hours'
 	test_equal "connections meanwhile" "$(connections n1)" "$before"
 	test_check "the coordinator starts again" warren_coordinator_start hub
 	ms=$(lab_wait 10 reconnected n1 "$before")
@@ -107,11 +103,11 @@ ended() {
 	token=$(warren_token dc1 --expires 90d)
 	test_check "the coordinator stops" lab_stop hub coordinator
 	clock_set $((20 * DAY))
-	test_check "it says so" lab_wait 2 problem n1 'certificate ended at'
+	test_check "it says so" lab_wait 2 warren_problem n1 'certificate ended at'
 	lab_stop n2 agent
 	test_check "n2 starts again" warren_agent n2
 	before=$(connections n2)
-	test_check "n2 says so" lab_wait 2 problem n2 'certificate ended at'
+	test_check "n2 says so" lab_wait 2 warren_problem n2 'certificate ended at'
 	sleep 1
 	test_equal "the broker lets n2 in no more" "$(connections n2)" "$before"
 	before=$(connections n1)

@@ -15,6 +15,7 @@
 #	warren_node HOST NETWORK ADDRESS...	host, agent and join in one
 #	warren_status HOST FILTER	jq -r FILTER of status --json
 #	warren_connected HOST		are broker and coordinator in reach of its agent?
+#	warren_problem HOST REGEX	does its status name such a problem?
 #	warren_address HOST NETWORK [4|6]	its address in the network
 #	warren_peers HOST NETWORK	names of its peers there
 #	warren_orphans HOST		sum of journals[].orphans
@@ -120,6 +121,10 @@ warren_status() {
 
 warren_connected() {
 	[ "$(warren_status "$1" '.broker.connected and .coordinator.present')" = true ]
+}
+
+warren_problem() {
+	warren_status "$1" '.problems[]' | grep -q "$2"
 }
 
 warren_address() {

@@ -17,6 +17,7 @@
 #include "tests/test.h"
 #include "tests/unit/agent/broker_memory.h"
 #include "tests/unit/agent/folder.h"
+#include "tests/unit/agent/member.h"
 
 static struct loop *loop;
 static struct state *state;
@@ -43,13 +44,6 @@ static void on_reach_changed(void *owner)
 static void begin(void)
 {
 	struct prefix address;
-	struct membership m = { .network = (char[]){ "dc1" },
-				.name = (char[]){ "n1" },
-				.addresses = &address,
-				.address_count = 1,
-				.mtu = 1420,
-				.keepalive = 20,
-				.port = 51830 };
 	const struct addr own[] = { { .family = AF_INET, .bytes = { 192, 0, 2, 99 } } };
 	char why[256];
 
@@ -58,7 +52,7 @@ static void begin(void)
 	CHECK_INT(state_open(folder(), loop, &state, why, sizeof(why)), 0);
 	kernel = kernel_fake_new();
 	sign_key_generate(&identity);
-	net = memberships_put(&memberships, state, &m, (uint8_t[KEY_LEN]){ 1 }, 1);
+	net = member_put_in(&memberships, state, "dc1", &address, 1, 1);
 	net->peers = peers_new(&(struct peers_self){ .id = identity.id,
 						     .key = net->public_key,
 						     .addresses = &address,

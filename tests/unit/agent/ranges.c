@@ -13,6 +13,7 @@
 #include "tests/fakes/kernel_fake.h"
 #include "tests/test.h"
 #include "tests/unit/agent/folder.h"
+#include "tests/unit/agent/member.h"
 
 #define NETS 2
 
@@ -50,19 +51,10 @@ static void on_brokers(void *owner)
 static void join(size_t i, const char *name, const char *range)
 {
 	struct prefix address;
-	_cleanup_(freep) char *network = xstrdup(name);
-	struct membership m = { .network = network,
-				.name = (char[]){ "n1" },
-				.addresses = &address,
-				.address_count = 1,
-				.mtu = 1420,
-				.keepalive = 20,
-				.port = 51830 };
 	struct network *n;
 
 	CHECK_INT(prefix_parse(range, &address), 0);
-	n = nets[i] =
-		memberships_put(&memberships, state, &m, (uint8_t[KEY_LEN]){ 1 }, (int64_t)i + 1);
+	n = nets[i] = member_put_in(&memberships, state, name, &address, 1, (int64_t)i + 1);
 	n->peers = peers_new(&(struct peers_self){ .id = identity.id,
 						   .key = n->public_key,
 						   .addresses = &address,
