@@ -14,13 +14,14 @@
 
 #define KEEPALIVE 15
 #define PATIENCE (30 * USEC_PER_SEC)
+#define AGAIN (3 * USEC_PER_SEC) /* the same bytes again: the coordinator may have been away */
 
 struct enrol {
 	struct loop *loop;
 	const struct token *token;
 	const struct identity *who;
 	struct mqtt *mqtt;
-	struct loop_timer timer;
+	struct loop_timer timer, again;
 	struct enrol_letter letter;
 	char error[512];
 	void (*done)(void *owner, const struct enrol_result *r);
@@ -32,6 +33,7 @@ static void finish(struct enrol *e, const struct enrol_result *r)
 	/* The lasting connection may begin in `done`: this one has to be gone. */
 	mqtt_free(TAKE(e->mqtt));
 	loop_timer_del(e->loop, &e->timer);
+	loop_timer_del(e->loop, &e->again);
 	e->done(e->owner, r);
 	enrol_cancel(e);
 }
@@ -43,23 +45,36 @@ static void late(struct loop_timer *t)
 	finish(e, &(struct enrol_result){ .error = e->error });
 }
 
-static void connected(void *owner)
+/* The request is not retained, and whoever is away when it passes does not hear it. */
+static void send_request(struct enrol *e)
 {
-	const struct enrol_letter *l;
-	struct enrol *e = owner;
+	const struct enrol_letter *l = &e->letter;
 
-	l = &e->letter;
-	if (mqtt_subscribe(e->mqtt, l->answer_topic) == 0 &&
-	    mqtt_publish(e->mqtt, l->topic, l->document.data, l->document.len, 1, false) == 0)
+	if (mqtt_publish(e->mqtt, l->topic, l->document.data, l->document.len, 1, false) == 0)
 		snprintf(e->error, sizeof(e->error),
 			 "the coordinator does not answer (the broker %s does); is it running?",
 			 mqtt_broker(e->mqtt));
+	loop_timer_set(e->loop, &e->again, loop_now(e->loop) + AGAIN);
+}
+
+static void again(struct loop_timer *t)
+{
+	send_request(container_of(t, struct enrol, again));
+}
+
+static void connected(void *owner)
+{
+	struct enrol *e = owner;
+
+	if (mqtt_subscribe(e->mqtt, e->letter.answer_topic) == 0)
+		send_request(e);
 }
 
 static void disconnected(void *owner, const char *error)
 {
 	struct enrol *e = owner;
 
+	loop_timer_del(e->loop, &e->again);
 	snprintf(e->error, sizeof(e->error), "%s", error);
 }
 
@@ -101,6 +116,7 @@ struct enrol *enrol_start(struct loop *l, const struct token *token, const struc
 	e->done = done;
 	e->owner = owner;
 	e->timer.fired = late;
+	e->again.fired = again;
 	enrol_letter(token, who, &wish, &e->letter);
 	loop_timer_set(l, &e->timer, clock_mono() + PATIENCE);
 	snprintf(e->error, sizeof(e->error), "the broker %s does not answer", token->brokers[0]);
@@ -125,6 +141,7 @@ void enrol_cancel(struct enrol *e)
 		return;
 	mqtt_free(e->mqtt);
 	loop_timer_del(e->loop, &e->timer);
+	loop_timer_del(e->loop, &e->again);
 	enrol_letter_done(&e->letter);
 	free(e);
 }

@@ -267,6 +267,19 @@ TEST(renews_its_certificate)
 	rig_end(&r);
 }
 
+TEST(asks_again_when_the_coordinator_was_away)
+{
+	struct rig r;
+
+	rig_begin(&r);
+	rig_write(&r, ONE);
+	r.deaf = 1;
+	CHECK_INT(rig_start(&r), 0);
+	RIG_UNTIL(&r, rig_holds(&r, 1), 8000);
+	CHECK_INT(r.joins, 2);
+	rig_end(&r);
+}
+
 TEST(a_refused_join_ends_it_with_the_coordinators_sentence)
 {
 	struct rig r;

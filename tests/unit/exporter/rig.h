@@ -31,7 +31,8 @@ struct rig {
 
 	/* How the coordinator answers. */
 	const char *refusal;
-	int64_t life; /* of certificates, seconds */
+	unsigned deaf; /* to so many joins */
+	int64_t life;  /* of certificates, seconds */
 	unsigned joins, renewals, generation;
 	bool online;	/* as the exporter says */
 	size_t offered; /* ranges, as it says */
@@ -291,7 +292,10 @@ static inline void rig_enrol(struct rig *r, const struct topic *t, const struct 
 	CHECK(memcmp(q.wireguard_key, none, KEY_LEN) == 0);
 	sha256(m->payload, m->len, answer.request);
 	key_id(q.identity_key, r->id);
-	r->joins++;
+	if (r->joins++ < r->deaf) {
+		arena_done(&a);
+		return;
+	}
 	to.kind = TOPIC_ENROL_RSP;
 	if (r->refusal) {
 		refused.message = arena_strdup(&a, r->refusal);
