@@ -3,7 +3,8 @@
 #
 # compose/compose.yaml, really started: a Docker engine of our own in a network namespace of its own, with its bridge and
 # firewall rules, runs broker, coordinator, exporter and agent as compose/README.md says; an agent in another container
-# joins, and the two ping each other. Root. Prints PASS|FAIL NAME SECONDS; ONLY=REGEX as in tests/run.
+# joins, and the two ping each other. Root. Prints PASS|FAIL NAME SECONDS; ONLY=REGEX as in tests/run. By `docker compose`
+# where the engine's client has that plugin (Compose v2), otherwise by docker-compose; COMPOSE=PROGRAM: by that one.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 . tests/containers/docker.sh
@@ -16,6 +17,9 @@ if [ "${1-}" = --list ]; then
 fi
 printf '%s\n' "${NAMES[@]}" | grep -qE -- "${ONLY:-}" || exit 0
 
+if [ -z "${COMPOSE:-}" ]; then
+	docker compose version >/dev/null 2>&1 && COMPOSE='docker compose' || COMPOSE=docker-compose
+fi
 HOST=192.0.2.10
 NS=warren-compose-$$
 work=$(mktemp -d)
@@ -29,8 +33,9 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
+# shellcheck disable=SC2086 # it may be two words
 compose() {
-	docker-compose --ansi never -p warren-test --env-file "$work/env" -f compose/compose.yaml "$@" </dev/null
+	$COMPOSE --ansi never -p warren-test --env-file "$work/env" -f compose/compose.yaml "$@" </dev/null
 }
 
 # until_ok SECONDS COMMAND...
@@ -43,8 +48,13 @@ until_ok() {
 	"${@:2}"
 }
 
+# Container of a service: v2 names them otherwise than 1.29.
+container() {
+	compose ps -q "$1"
+}
+
 healthy() {
-	[ "$(docker inspect -f '{{.State.Health.Status}}' "warren-test_$1_1")" = healthy ]
+	[ "$(docker inspect -f '{{.State.Health.Status}}' "$(container "$1")")" = healthy ]
 }
 
 check() {
@@ -74,9 +84,14 @@ address() {
 	docker exec "$1" warren status --json | jq -r '.networks[0].addresses[0] | split("/")[0]'
 }
 
+# It comes up before the broker, and may try again only half a minute after that is there.
+connected() {
+	compose logs coordinator | grep -F 'info connected'
+}
+
 hub() {
 	check compose up -d broker && check until_ok 30 healthy coordinator && check until_ok 30 healthy broker &&
-		check on_hub network create office --range 10.36.50.0/24
+		check until_ok 60 connected && check on_hub network create office --range 10.36.50.0/24
 }
 
 site() {
@@ -88,14 +103,14 @@ site() {
 }
 
 second_agent() {
-	local token a b
+	local token agent a b
 	token=$(on_hub token create --network office --site there) || return 1
 	check docker run -d --name second --hostname second --cap-drop ALL --cap-add NET_ADMIN --cap-add NET_BIND_SERVICE \
 		--cap-add NET_RAW --device /dev/net/tun -e "WARREN_TOKEN=$token" warren/agent:dev &&
 		check until_ok 20 docker exec second warren status --ready --network office || return 1
-	a=$(address warren-test_agent_1) && b=$(address second) && [ "$a" != "$b" ] &&
+	agent=$(container agent) && a=$(address "$agent") && b=$(address second) && [ "$a" != "$b" ] &&
 		check until_ok 15 docker exec second ping -n -c 1 -W 1 "$a" &&
-		check until_ok 15 docker exec warren-test_agent_1 ping -n -c 1 -W 1 "$b"
+		check until_ok 15 docker exec "$agent" ping -n -c 1 -W 1 "$b"
 }
 
 # The exporter's service has its name at the second agent, which is in another site.
@@ -129,7 +144,7 @@ kubernetes() {
 restart() {
 	check compose restart broker coordinator agent && check until_ok 30 healthy coordinator &&
 		check until_ok 30 healthy broker && check until_ok 30 healthy agent &&
-		check until_ok 30 docker exec second ping -n -c 1 -W 1 "$(address warren-test_agent_1)"
+		check until_ok 30 docker exec second ping -n -c 1 -W 1 "$(address "$(container agent)")"
 }
 
 down() {
