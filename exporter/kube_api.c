@@ -26,6 +26,7 @@ struct kube_api {
 struct kube_call {
 	struct kube_api *api;
 	struct kube_request request; /* its strings are ours */
+	char *body;		     /* the request's; wiped, it may be a Secret */
 	struct loop_timer start;
 	struct fetch *fetch;
 	bool repeated, ended;
@@ -99,7 +100,16 @@ static void explain(const struct kube_api *a, int error, const char *text, char 
 {
 	const char *server = a->config.server;
 
-	if (error != -EKEYREJECTED)
+	if (error == -ENOKEY)
+		snprintf(
+			why, KUBE_WHY_SIZE,
+			"what we were given for the API server %.120s, its authority's certificate "
+			"or our own with its key, cannot be used: %.200s",
+			server, text);
+	else if (error == -EFBIG)
+		snprintf(why, KUBE_WHY_SIZE, "the API server %.150s answers more than %u bytes",
+			 server, KUBE_ANSWER_MAX);
+	else if (error != -EKEYREJECTED)
 		snprintf(why, KUBE_WHY_SIZE, "the API server %.150s does not answer: %.300s",
 			 server, text);
 	else if (strstr(text, "subject name"))
@@ -132,7 +142,9 @@ static void call_free(struct kube_call *c)
 	fetch_cancel(c->fetch);
 	freep(&c->request.method);
 	freep(&c->request.path);
-	freep(&c->request.body);
+	if (c->body)
+		explicit_bzero(c->body, strlen(c->body));
+	free(c->body);
 	freep(&c->request.content_type);
 	free(c);
 }
@@ -197,7 +209,7 @@ static void start(struct loop_timer *t)
 
 	if (error < 0) {
 		buf_done(&token);
-		finish(c, error, why, strlen(why));
+		finish(c, -ENOKEY, why, strlen(why));
 		return;
 	}
 	url = xasprintf("%s%s", a->config.server, r->path);
@@ -264,7 +276,7 @@ struct kube_call *kube_api_call(struct kube_api *a, const struct kube_request *r
 	c->request = *r;
 	c->request.method = xstrdup(r->method);
 	c->request.path = xstrdup(r->path);
-	c->request.body = r->body ? xstrdup(r->body) : NULL;
+	c->request.body = c->body = r->body ? xstrdup(r->body) : NULL;
 	c->request.content_type = r->content_type ? xstrdup(r->content_type) : NULL;
 	c->start.fired = start;
 	c->next = a->calls;

@@ -23,7 +23,7 @@ struct kube_call;
 /* `kubeconfig` NULL: in-cluster. Negative errno with one sentence in `ret_why`. */
 int kube_api_new(struct loop *l, const char *kubeconfig, struct kube_api **ret,
 		 char ret_why[static KUBE_WHY_SIZE]) MUST_CHECK;
-void kube_api_free(struct kube_api *a); /* all its calls are cancelled */
+void kube_api_free(struct kube_api *a); /* all its calls are cancelled; not from inside `done` */
 
 /* The namespace of the pod, or of the kubeconfig's context; "default" where neither says. */
 const char *kube_api_namespace(const struct kube_api *a);
@@ -40,7 +40,8 @@ struct kube_request {
 	bool (*data)(void *owner, const char *piece, size_t len);
 	/* With `data`: an answer 200 has begun. NULL: who cares. */
 	void (*opened)(void *owner);
-	/* Once, from the loop. `status` is that of HTTP, or a negative errno with `text` a sentence. On
+	/* Once, from the loop. `status` is that of HTTP, or a negative errno with `text` a sentence
+	 * (-ENOKEY: the server was not asked, our credentials or its authority cannot be used). On
 	 * 401 the token was read again and the call repeated once before this. The answer of a call that
 	 * failed at the server is a Status object: kube_status_read of exporter/kube_text.h. */
 	void (*done)(void *owner, int status, const char *text, size_t len);

@@ -55,17 +55,15 @@ struct fetch {
 	struct multi *multi; /* NULL: not handed to libcurl yet, or taken back */
 	CURL *curl;
 	struct curl_slist *headers;
+	struct buf body; /* libcurl reads it here, its own copy would not be wiped */
 	enum state state;
 	bool opened;
 	int status; /* of what has ended */
 	struct buf answer;
 	char why[CURL_ERROR_SIZE];
-	uint64_t silent, heard;
+	uint64_t silent, began, heard;
 	struct loop_timer silence;
-	bool (*data)(void *owner, const char *piece, size_t len);
-	void (*on_open)(void *owner);
-	void (*done)(void *owner, int status, const char *text, size_t len);
-	void *owner;
+	struct fetch_request calls; /* its callbacks and their owner, all else is gone */
 	struct fetch *next;
 };
 
@@ -89,11 +87,11 @@ static void add_header(struct curl_slist **list, const char *line)
 
 static void add_bearer(struct curl_slist **list, const char *bearer)
 {
-	char *line = xasprintf("Authorization: Bearer %s", bearer);
+	struct buf line = { 0 };
 
-	add_header(list, line);
-	explicit_bzero(line, strlen(line));
-	free(line);
+	buf_printf(&line, "Authorization: Bearer %s", bearer);
+	add_header(list, line.data);
+	buf_done(&line);
 }
 
 static void set_blob(CURL *curl, CURLoption option, const char *pem)
@@ -121,20 +119,21 @@ static void set_tls(CURL *curl, const struct fetch_request *r)
 		set_blob(curl, CURLOPT_SSLKEY_BLOB, r->key_pem);
 }
 
-static void set_body(CURL *curl, const struct fetch_request *r, struct curl_slist **headers)
+static void set_body(CURL *curl, const struct fetch_request *r, const char *body,
+		     struct curl_slist **headers)
 {
 	char *type = xasprintf("Content-Type: %s",
 			       r->content_type ? r->content_type : "application/json");
 
 	add_header(headers, type);
 	add_header(headers, "Expect:"); /* no second round trip */
-	curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)strlen(r->body));
-	curl_easy_setopt(curl, CURLOPT_COPYPOSTFIELDS, r->body);
+	curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)strlen(body));
+	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
 	free(type);
 }
 
-/* All but the callbacks. The headers are to be freed after the handle. */
-static CURL *prepare(const struct fetch_request *r, struct curl_slist **headers)
+/* All but the callbacks. The headers are to be freed after the handle, and `body` stays until then. */
+static CURL *prepare(const struct fetch_request *r, const char *body, struct curl_slist **headers)
 {
 	CURL *curl = curl_easy_init();
 
@@ -142,8 +141,8 @@ static CURL *prepare(const struct fetch_request *r, struct curl_slist **headers)
 		abort(); /* no memory */
 	if (r->bearer)
 		add_bearer(headers, r->bearer);
-	if (r->body)
-		set_body(curl, r, headers);
+	if (body)
+		set_body(curl, r, body, headers);
 	if (r->unix_path)
 		curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, r->unix_path);
 	if (r->gzip)
@@ -157,43 +156,41 @@ static CURL *prepare(const struct fetch_request *r, struct curl_slist **headers)
 	curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, r->timeout_ms);
+	/* A name server that does not answer is left to its thread, not waited for beyond the time. */
+	curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
 	return curl;
 }
 
-static int connect_error(CURL *curl)
-{
-	long error = 0;
-
-	curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &error);
-	return error == ENOENT || error == EACCES ? -(int)error : -ECONNREFUSED;
-}
+static const struct {
+	CURLcode code;
+	int error;
+} errors[] = {
+	{ CURLE_OPERATION_TIMEDOUT, -ETIMEDOUT },
+	{ CURLE_WRITE_ERROR, -EFBIG }, /* on_data's and keep()'s */
+	{ CURLE_COULDNT_RESOLVE_HOST, -EHOSTUNREACH },
+	{ CURLE_PEER_FAILED_VERIFICATION, -EKEYREJECTED },
+	{ CURLE_SSL_CACERT_BADFILE, -ENOKEY },
+	{ CURLE_SSL_CERTPROBLEM, -ENOKEY },
+	{ CURLE_URL_MALFORMAT, -EINVAL },
+	{ CURLE_UNSUPPORTED_PROTOCOL, -EINVAL },
+};
 
 static int result(CURL *curl, CURLcode code)
 {
-	long status = 0;
+	long value = 0;
 
-	switch (code) {
-	case CURLE_OK:
-		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-		return (int)status;
-	case CURLE_OPERATION_TIMEDOUT:
-		return -ETIMEDOUT;
-	case CURLE_WRITE_ERROR: /* on_data's and keep()'s */
-		return -EFBIG;
-	case CURLE_COULDNT_CONNECT:
-		return connect_error(curl);
-	case CURLE_COULDNT_RESOLVE_HOST:
-		return -EHOSTUNREACH;
-	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_CACERT_BADFILE:
-		return -EKEYREJECTED;
-	case CURLE_URL_MALFORMAT:
-	case CURLE_UNSUPPORTED_PROTOCOL:
-	case CURLE_SSL_CERTPROBLEM:
-		return -EINVAL;
-	default:
-		return -EIO;
+	if (code == CURLE_OK) {
+		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &value);
+		return (int)value;
 	}
+	if (code == CURLE_COULDNT_CONNECT) {
+		curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &value);
+		return value == ENOENT || value == EACCES ? -(int)value : -ECONNREFUSED;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
+		if (errors[i].code == code)
+			return errors[i].error;
+	return -EIO;
 }
 
 static size_t keep(char *data, size_t size, size_t count, void *out)
@@ -211,7 +208,7 @@ static bool is_streamed(struct fetch *f)
 	long status = 0;
 
 	curl_easy_getinfo(f->curl, CURLINFO_RESPONSE_CODE, &status);
-	return f->data && status == 200;
+	return f->calls.data && status == 200;
 }
 
 static size_t on_header(char *line, size_t size, size_t count, void *arg)
@@ -222,8 +219,8 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
 	f->heard = clock_mono();
 	if (size * count <= 2 && !f->opened && is_streamed(f)) { /* the empty line */
 		f->opened = true;
-		if (f->on_open && f->state != FETCH_CANCELLED)
-			f->on_open(f->owner);
+		if (f->calls.opened && f->state != FETCH_CANCELLED)
+			f->calls.opened(f->calls.owner);
 	}
 	return f->state == FETCH_CANCELLED ? 0 : size * count;
 }
@@ -238,7 +235,7 @@ static size_t on_data(char *data, size_t size, size_t count, void *arg)
 		return 0;
 	if (!is_streamed(f))
 		return keep(data, size, count, &f->answer);
-	if (f->data(f->owner, data, n))
+	if (f->calls.data(f->calls.owner, data, n))
 		return n;
 	if (f->state != FETCH_CANCELLED)
 		f->status = -ECANCELED;
@@ -266,9 +263,23 @@ static void end(struct fetch *f, int status)
 {
 	if (f->state == FETCH_CANCELLED || f->state == FETCH_ENDED)
 		return;
-	if (f->status == 0)
-		f->status = status;
+	f->status = f->status ? f->status : status;
 	f->state = FETCH_ENDED;
+}
+
+/* `f` was not answered: its connection may be half open. What is quiet on it since before that would
+ * be the last to learn it. */
+static void suspect(struct multi *m, const struct fetch *f)
+{
+	m->old = true;
+	for (struct fetch *i = m->pool->fetches; i; i = i->next) {
+		if (i == f || i->multi != m || i->state != FETCH_RUNS || !i->silent ||
+		    i->heard >= f->began)
+			continue;
+		snprintf(i->why, sizeof(i->why),
+			 "another request got no answer, and this is quiet");
+		end(i, -ETIMEDOUT);
+	}
 }
 
 static void reap(struct multi *m)
@@ -283,7 +294,7 @@ static void reap(struct multi *m)
 			continue;
 		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&f);
 		if (msg->data.result == CURLE_OPERATION_TIMEDOUT)
-			m->old = true; /* its connection may be half open */
+			suspect(m, f);
 		end(f, result(f->curl, msg->data.result));
 		do_chores_soon(m->pool);
 	}
@@ -377,8 +388,11 @@ static struct multi *multi_new(struct fetch_pool *p)
 	return m;
 }
 
-static void multi_free(struct multi *m)
+static void multi_free(struct multi **at)
 {
+	struct multi *m = *at;
+
+	*at = m->next;
 	curl_multi_cleanup(m->curl);
 	loop_timer_del(m->pool->loop, &m->timer);
 	while (m->socks)
@@ -403,6 +417,7 @@ static void fetch_free(struct fetch *f)
 	loop_timer_del(f->pool->loop, &f->silence);
 	curl_easy_cleanup(f->curl);
 	headers_free(f->headers);
+	buf_done(&f->body);
 	buf_done(&f->answer);
 	free(f);
 }
@@ -416,7 +431,7 @@ static void begin(struct fetch *f)
 	f->multi = p->multis;
 	f->multi->requests++;
 	f->state = FETCH_RUNS;
-	f->heard = clock_mono();
+	f->began = f->heard = clock_mono();
 	if (f->silent)
 		loop_timer_set(p->loop, &f->silence, f->heard + f->silent);
 	if (curl_multi_add_handle(f->multi->curl, f->curl) != CURLM_OK)
@@ -429,9 +444,9 @@ static void tell(struct fetch *f)
 
 	take_back(f);
 	if (f->status >= 0)
-		f->done(f->owner, f->status, buf_cstr(&f->answer), f->answer.len);
+		f->calls.done(f->calls.owner, f->status, buf_cstr(&f->answer), f->answer.len);
 	else
-		f->done(f->owner, f->status, why, strlen(why));
+		f->calls.done(f->calls.owner, f->status, why, strlen(why));
 	f->state = FETCH_CANCELLED;
 }
 
@@ -467,16 +482,11 @@ static void chores(struct loop_timer *t)
 		else
 			forget(f);
 	}
-	for (struct multi **at = &p->multis; *at;) {
-		struct multi *m = *at;
-
-		if (m->old && m->requests == 0) {
-			*at = m->next;
-			multi_free(m);
-		} else {
-			at = &m->next;
-		}
-	}
+	for (struct multi **at = &p->multis; *at;)
+		if ((*at)->old && (*at)->requests == 0)
+			multi_free(at);
+		else
+			at = &(*at)->next;
 }
 
 static void silence_fired(struct loop_timer *t)
@@ -493,9 +503,7 @@ static void silence_fired(struct loop_timer *t)
 	snprintf(f->why, sizeof(f->why), "nothing was heard for %llu s",
 		 (unsigned long long)(f->silent / USEC_PER_SEC));
 	end(f, -ETIMEDOUT);
-	/* Requests that run now and hear something stay where they are. */
-	if (f->multi)
-		f->multi->old = true;
+	suspect(f->multi, f);
 	do_chores_soon(f->pool);
 }
 
@@ -514,21 +522,16 @@ void fetch_pool_free(struct fetch_pool *p)
 		return;
 	while (p->fetches)
 		forget(p->fetches);
-	while (p->multis) {
-		struct multi *m = p->multis;
-
-		p->multis = m->next;
-		multi_free(m);
-	}
+	while (p->multis)
+		multi_free(&p->multis);
 	loop_timer_del(p->loop, &p->chores);
 	free(p);
 }
 
 void fetch_pool_renew(struct fetch_pool *p)
 {
-	if (!p->multis)
-		return;
-	p->multis->old = true;
+	if (p->multis)
+		p->multis->old = true;
 	do_chores_soon(p);
 }
 
@@ -540,11 +543,9 @@ struct fetch *fetch_start(struct fetch_pool *p, const struct fetch_request *r)
 	f->answer.max = r->answer_max;
 	f->silent = (uint64_t)r->silent_ms * USEC_PER_MSEC;
 	f->silence.fired = silence_fired;
-	f->data = r->data;
-	f->on_open = r->opened;
-	f->done = r->done;
-	f->owner = r->owner;
-	f->curl = prepare(r, &f->headers);
+	f->calls = *r;
+	buf_str(&f->body, r->body ? r->body : "");
+	f->curl = prepare(r, r->body ? buf_cstr(&f->body) : NULL, &f->headers);
 	curl_easy_setopt(f->curl, CURLOPT_PRIVATE, f);
 	curl_easy_setopt(f->curl, CURLOPT_ERRORBUFFER, f->why);
 	curl_easy_setopt(f->curl, CURLOPT_HEADERFUNCTION, on_header);
@@ -584,7 +585,7 @@ long fetch_retry_after_ms(const struct fetch *f)
 int fetch_wait(const struct fetch_request *r, struct buf *out)
 {
 	struct curl_slist *headers = NULL;
-	CURL *curl = prepare(r, &headers);
+	CURL *curl = prepare(r, r->body, &headers);
 	size_t max = out->max;
 	int status;
 

@@ -29,8 +29,10 @@ struct fetch_request {
 	const char *cert_pem, *key_pem; /* the client's certificate; NULL: none */
 	bool gzip;			/* the answer may be packed; it is unpacked here */
 	long timeout_ms;		/* of the whole request; 0: none */
-	/* So long without a byte ends it with -ETIMEDOUT, and what its connection was is not used
-	 * again by others: it may be half open. 0: never. Not for fetch_wait. */
+	/* So long without a byte ends it with -ETIMEDOUT. When that or `timeout_ms` has ended one, the
+	 * connections of then may be half open: they get no new requests, and those on them that have
+	 * a silent_ms too, and heard nothing since that one began, end like it. 0: never. Not for
+	 * fetch_wait. */
 	long silent_ms;
 	/* Of an answer kept for `done` or `out`, unpacked; more ends it with -EFBIG. */
 	size_t answer_max;
@@ -42,8 +44,8 @@ struct fetch_request {
 	bool (*data)(void *owner, const char *piece, size_t len);
 	/* The end, once: the status with the answer; or a negative errno with the reason as text:
 	 * -ECONNREFUSED, -ENOENT, -EACCES (of a socket), -EHOSTUNREACH (no such name), -ETIMEDOUT,
-	 * -EKEYREJECTED (the server's certificate), -EFBIG, -ECANCELED, -EINVAL (URL, our certificate),
-	 * -EIO. */
+	 * -EKEYREJECTED (the server's certificate), -ENOKEY (an authority or a certificate that the
+	 * request gave cannot be used), -EFBIG, -ECANCELED, -EINVAL (URL), -EIO. */
 	void (*done)(void *owner, int status, const char *text, size_t len);
 	void *owner;
 };

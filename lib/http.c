@@ -30,7 +30,7 @@ int http_call(const struct http_call *c, struct buf *out)
 						    .answer_max = ANSWER_MAX },
 			   out);
 
-	return r == -EKEYREJECTED || r == -EHOSTUNREACH ? -EIO : r;
+	return r == -EKEYREJECTED || r == -ENOKEY || r == -EHOSTUNREACH ? -EIO : r;
 }
 
 void http_escape(struct buf *out, const char *s)

@@ -23,7 +23,7 @@ struct call {
 	struct fetch *fetch;
 	struct call *other; /* cancelled from inside a callback */
 	unsigned opened, pieces, ended;
-	bool stop;
+	bool stop, patient;
 	int status;
 	char text[256];
 	size_t len;
@@ -130,8 +130,8 @@ static void start(struct world *w, struct call *c, const char *path, bool stream
 							      .url = url,
 							      .unix_path = w->path,
 							      .body = "hello",
-							      .timeout_ms = 1000,
-							      .silent_ms = 300,
+							      .timeout_ms = c->patient ? 0 : 1000,
+							      .silent_ms = c->patient ? 60000 : 300,
 							      .answer_max = 50000,
 							      .opened = streamed ? on_open : NULL,
 							      .data = streamed ? on_data : NULL,
@@ -238,6 +238,26 @@ TEST(silence_ends_it)
 	start(&w, &again, "/a", false);
 	until_ended(&again);
 	CHECK_INT(again.status, 200);
+	finish(&w);
+}
+
+TEST(silence_ends_what_was_quiet_beside_it)
+{
+	struct call quiet = { .patient = true }, lost = { 0 }, young = { .patient = true };
+	struct world w;
+
+	begin(&w);
+	start(&w, &quiet, "/later", true);
+	some_turns(&w, 5);
+	start(&w, &lost, "/later", true);
+	some_turns(&w, 5);
+	start(&w, &young, "/later", true);
+	until_ended(&lost);
+	until_ended(&quiet);
+	CHECK_INT(quiet.status, -ETIMEDOUT);
+	CHECK_STR(quiet.text, "another request got no answer, and this is quiet");
+	some_turns(&w, 20);
+	CHECK_INT(young.ended, 0);
 	finish(&w);
 }
 
