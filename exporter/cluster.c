@@ -100,11 +100,8 @@ static void stored(void *owner)
 static void secret_failed(void *owner, const char *sentence)
 {
 	struct cluster *c = owner;
-	char why[KUBE_WHY_SIZE + 64];
 
-	snprintf(why, sizeof(why), "%s%s", sentence,
-		 c->open ? "" : "; delete it, and start the exporter with a new token");
-	exporter_fail(c->x, why);
+	exporter_fail(c->x, sentence);
 }
 
 static void secret_trouble(void *owner, const char *sentence)

@@ -159,7 +159,7 @@ static int secret_of(struct reader *r, yaml_node_t *map, const char *what, const
 
 static int check_server(char *why, const char *server)
 {
-	if (strncmp(server, "https://", 8) != 0 || strlen(server) < 9)
+	if (strncmp(server, "https://", 8) != 0 || !server[8] || server[8] == '/')
 		return refuse(why, "the server \"%.100s\" is not https://HOST[:PORT]", server);
 	for (const char *p = server; *p; p++)
 		if (*p <= ' ' || *p > '~' || strchr("?#@\"\\", *p))
@@ -174,7 +174,7 @@ static int refuse_members(struct reader *r, yaml_node_t *map, const char *what,
 	for (size_t i = 0; i < count; i++) {
 		yaml_node_t *n = member(r, map, table[i][0]);
 
-		if (n && !is_plain(n, "false"))
+		if (n && !is_plain(n, "false") && !is_plain(n, ""))
 			return refuse(r->why, "%s.%s cannot be used here: %s", what, table[i][0],
 				      table[i][1]);
 	}

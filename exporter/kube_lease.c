@@ -4,6 +4,7 @@
  */
 #include "exporter/kube_lease.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@ struct kube_lease {
 	struct kube_lease_config c;
 	struct lease lease;
 	char *folder, *path; /* of the Leases, and of ours */
+	char *fields;	     /* which select ours */
 	struct kube_watch *watch;
 	struct kube_call *call;
 	struct loop_timer timer;
@@ -50,17 +52,18 @@ static void say_status(struct kube_lease *l, int status, const char *text, size_
 	char sentence[KUBE_WHY_SIZE];
 	struct kube_status st = { 0 };
 
+	if (status >= 0)
+		kube_status_read(text, len, &st);
 	if (status < 0) {
 		snprintf(sentence, sizeof(sentence), "the lease %s: %.*s", l->c.name, (int)len,
 			 text);
 	} else if (status == 403) {
 		snprintf(sentence, sizeof(sentence),
-			 "may not %s leases in namespace %s; add to the rules of our Role there: "
-			 "{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create, "
-			 "get, update, list, watch]}",
-			 verbs[l->lease.asked], space);
+			 "may not %s leases in namespace %s (%.120s); add to the rules of our Role "
+			 "there: {apiGroups: [coordination.k8s.io], resources: [leases], verbs: "
+			 "[create, get, update, list, watch]}",
+			 verbs[l->lease.asked], space, st.message);
 	} else {
-		kube_status_read(text, len, &st);
 		snprintf(sentence, sizeof(sentence),
 			 "cannot %s the lease %s in namespace %s: %d %s", verbs[l->lease.asked],
 			 l->c.name, space, status, st.message);
@@ -80,12 +83,17 @@ static void done(void *owner, int status, const char *text, size_t len)
 	struct kube_lease *l = owner;
 	bool led = l->lease.leads, good = status == 200 || status == 201;
 	struct lease_record r = { 0 };
+	static const char odd[] = "it is not one that can be read; delete it";
 	char name[LEASE_HOLDER_SIZE];
 
 	l->call = NULL;
-	if (good && lease_decode(text, len, &r, name) < 0)
-		status = 502;
-	if (status == 200 || status == 201 || status == 404)
+	if (good && lease_decode(text, len, &r, name) < 0) {
+		status = -EBADMSG;
+		text = odd;
+		len = strlen(odd);
+	}
+	/* One that is not there is no trouble; a namespace that is not there is. */
+	if (status == 200 || status == 201 || (status == 404 && l->lease.asked != LEASE_CREATE))
 		say(l, "");
 	else if (status != 409)
 		say_status(l, status, text, len);
@@ -234,8 +242,15 @@ struct kube_lease *kube_lease_new(const struct kube_lease_config *c)
 	l->folder = xasprintf("/apis/coordination.k8s.io/v1/namespaces/%s/leases",
 			      kube_api_namespace(c->api));
 	l->path = xasprintf("%s/%s", l->folder, c->name);
-	l->watch = kube_watch_new(&(struct kube_watch_config){
-		.loop = c->loop, .api = c->api, .path = l->folder, .events = &events, .owner = l });
+	/* So that a rule which names the Lease is enough. */
+	l->fields = xasprintf("metadata.name=%s", c->name);
+	l->watch = kube_watch_new(&(struct kube_watch_config){ .loop = c->loop,
+							       .api = c->api,
+							       .path = l->folder,
+							       .fields = l->fields,
+							       .kind = "Lease",
+							       .events = &events,
+							       .owner = l });
 	return l;
 }
 
@@ -248,6 +263,7 @@ void kube_lease_free(struct kube_lease *l)
 	loop_timer_del(l->c.loop, &l->timer);
 	free(l->folder);
 	free(l->path);
+	free(l->fields);
 	free(l);
 }
 

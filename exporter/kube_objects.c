@@ -21,50 +21,7 @@
 	JSON_LIST(type, member, count, JSON_STRING, .optional = true, .nullable = true, .max = max_)
 #define PART(type, member, fields)                                                                 \
 	JSON_POINTER(type, member, fields, .optional = true, .nullable = true)
-/* A field whose name in JSON is no name in C. */
-#define NAMED(type, member, name_)                                                                 \
-	{                                                                                          \
-		.name = name_, .kind = JSON_STRING, .offset = offsetof(type, member),              \
-		.optional = true, .nullable = true, .max = KUBE_DECODE_MAX                         \
-	}
-
 /* ---- the objects as they stand in JSON ---- */
-
-struct wire_meta {
-	char *name;
-	char *space;
-	struct wire_annotations {
-		char *export_wish;
-	} * annotations;
-	struct wire_labels {
-		char *service, *manager, *imported;
-	} * labels;
-};
-
-static const struct json_field annotation_fields[] = {
-	NAMED(struct wire_annotations, export_wish, "warren/export"),
-	JSON_END,
-};
-
-static const struct json_field label_fields[] = {
-	NAMED(struct wire_labels, service, "kubernetes.io/service-name"),
-	NAMED(struct wire_labels, manager, "endpointslice.kubernetes.io/managed-by"),
-	NAMED(struct wire_labels, imported, "multicluster.kubernetes.io/service-name"),
-	JSON_END,
-};
-
-static const struct json_field meta_fields[] = {
-	JSON_FIELD(struct wire_meta, name, JSON_STRING, .min = 1, .max = KUBE_NAME_MAX),
-	{ .name = "namespace",
-	  .kind = JSON_STRING,
-	  .offset = offsetof(struct wire_meta, space),
-	  .optional = true,
-	  .nullable = true,
-	  .max = KUBE_NAME_MAX },
-	PART(struct wire_meta, annotations, annotation_fields),
-	PART(struct wire_meta, labels, label_fields),
-	JSON_END,
-};
 
 struct wire_port {
 	char *name;
@@ -80,7 +37,7 @@ static const struct json_field port_fields[] = {
 };
 
 struct wire_service {
-	struct wire_meta metadata;
+	struct kube_metadata metadata;
 	struct wire_service_spec {
 		char *type;
 		char *clusterIP;
@@ -104,7 +61,7 @@ static const struct json_field service_spec_fields[] = {
 };
 
 static const struct json_field service_fields[] = {
-	JSON_FIELD(struct wire_service, metadata, JSON_OBJECT, .fields = meta_fields),
+	KUBE_METADATA(struct wire_service),
 	PART(struct wire_service, spec, service_spec_fields),
 	JSON_END,
 };
@@ -140,7 +97,7 @@ static const struct json_field endpoint_fields[] = {
 };
 
 struct wire_slice {
-	struct wire_meta metadata;
+	struct kube_metadata metadata;
 	char *addressType;
 	struct wire_endpoint *endpoints;
 	size_t endpoint_count;
@@ -149,7 +106,7 @@ struct wire_slice {
 };
 
 static const struct json_field slice_fields[] = {
-	JSON_FIELD(struct wire_slice, metadata, JSON_OBJECT, .fields = meta_fields),
+	KUBE_METADATA(struct wire_slice),
 	TEXT(struct wire_slice, addressType),
 	JSON_LIST(struct wire_slice, endpoints, endpoint_count, JSON_OBJECT, .optional = true,
 		  .nullable = true, .fields = endpoint_fields, .max = ENDPOINTS_MAX),
@@ -159,7 +116,7 @@ static const struct json_field slice_fields[] = {
 };
 
 struct wire_ranges {
-	struct wire_meta metadata;
+	struct kube_metadata metadata;
 	struct wire_ranges_spec {
 		char *podCIDR;
 		char **podCIDRs, **cidrs;
@@ -175,17 +132,17 @@ static const struct json_field ranges_spec_fields[] = {
 };
 
 static const struct json_field ranges_fields[] = {
-	JSON_FIELD(struct wire_ranges, metadata, JSON_OBJECT, .fields = meta_fields),
+	KUBE_METADATA(struct wire_ranges),
 	PART(struct wire_ranges, spec, ranges_spec_fields),
 	JSON_END,
 };
 
 struct wire_any {
-	struct wire_meta metadata;
+	struct kube_metadata metadata;
 };
 
 static const struct json_field any_fields[] = {
-	JSON_FIELD(struct wire_any, metadata, JSON_OBJECT, .fields = meta_fields),
+	KUBE_METADATA(struct wire_any),
 	JSON_END,
 };
 
@@ -201,7 +158,7 @@ static int read_object(struct arena *a, const char *text, size_t len,
 	return -EBADMSG;
 }
 
-static struct kube_meta meta_of(struct arena *a, const struct wire_meta *m)
+static struct kube_meta meta_of(struct arena *a, const struct kube_metadata *m)
 {
 	const char *wish = m->annotations ? m->annotations->export_wish : NULL;
 	struct kube_meta ret = { .name = m->name, .space = m->space };
@@ -307,7 +264,7 @@ int kube_service_decode(struct arena *a, const char *text, size_t len, struct ku
 }
 
 /* Imports of other clusters would come back to them as ours. */
-static bool is_foreign(const struct wire_labels *l)
+static bool is_foreign(const struct kube_labels *l)
 {
 	return l->imported && !is_text(l->manager, "endpointslice-controller.k8s.io") &&
 	       !is_text(l->manager, "endpointslicemirroring-controller.k8s.io");
@@ -336,7 +293,7 @@ int kube_slice_decode(struct arena *a, const char *text, size_t len, struct kube
 {
 	struct wire_slice wire = { 0 };
 	int r = read_object(a, text, len, slice_fields, &wire, err), family;
-	struct wire_labels none = { 0 }, *labels = wire.metadata.labels;
+	struct kube_labels none = { 0 }, *labels = wire.metadata.labels;
 	size_t addresses = 0;
 
 	if (r < 0)

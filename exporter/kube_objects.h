@@ -13,12 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "exporter/kube_metadata.h"
 #include "lib/addr.h"
 #include "lib/json.h"
 #include "schemas/record.h"
 
 #define KUBE_DECODE_MAX (2u << 20) /* etcd's limit is 1.5 MiB */
-#define KUBE_NAME_MAX 253
 
 /* The annotation warren/export. */
 enum kube_export { KUBE_EXPORT_UNSAID, KUBE_EXPORT_YES, KUBE_EXPORT_NO, KUBE_EXPORT_WRONG };

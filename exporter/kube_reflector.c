@@ -38,7 +38,6 @@ static void copy(char *ret, size_t size, const char *s)
 static void relist(struct kube_reflector *r)
 {
 	r->watching = false;
-	r->live = false;
 	r->broken = r->pages = 0;
 	r->version[0] = r->next[0] = '\0';
 }
@@ -121,7 +120,6 @@ static void back_off(struct kube_reflector *r, uint64_t now, const struct kube_e
 	wait = r->delay / 2 + below(r, r->delay / 2);
 	r->delay = MIN(2 * r->delay, DELAY_MAX);
 	r->good_since = 0;
-	r->live = false;
 	r->due = now + MAX(wait, MIN(told, DELAY_SERVER));
 }
 
@@ -169,13 +167,15 @@ static bool end_refused(struct kube_reflector *r, uint64_t now, const struct kub
 
 static void end_failed(struct kube_reflector *r, uint64_t now, const struct kube_end *e)
 {
-	say_failed(r, e);
+	/* A watch in which nothing came is no trouble by itself: older servers give no bookmarks of what
+	 * did not change since they began. If nobody is there any more, the next request says so. */
+	if (!r->watching || !r->opened || e->status != -ETIMEDOUT)
+		say_failed(r, e);
 	/* A server that does not answer, or was cut off, is asked for the rest when it comes back; one
 	 * that answers but gives no events may never give any from this version on. */
 	if (e->status > 0 || e->status == -EBADMSG || e->status == -EFBIG ||
 	    (r->opened && e->status == -ETIMEDOUT)) {
 		r->broken++;
-		/* One that was silent is well as soon as it answers: its connection was it. */
 		r->doubted |= e->status != -ETIMEDOUT;
 	}
 	if (!r->watching || r->broken >= 2)
@@ -210,6 +210,10 @@ void kube_reflector_ask(struct kube_reflector *r, uint64_t now, struct buf *ret_
 		buf_str(ret_path, "&labelSelector=");
 		http_escape(ret_path, r->selector);
 	}
+	if (r->fields) {
+		buf_str(ret_path, "&fieldSelector=");
+		http_escape(ret_path, r->fields);
+	}
 	r->asked = now;
 	r->heard = r->opened = false;
 	r->due = CLOCK_NEVER;
@@ -225,7 +229,6 @@ void kube_reflector_opened(struct kube_reflector *r, uint64_t now)
 	r->opened = true;
 	if (!r->watching)
 		return;
-	r->live = true;
 	if (!r->doubted)
 		r->trouble[0] = '\0';
 	if (!r->good_since)

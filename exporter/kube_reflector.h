@@ -23,12 +23,13 @@
 
 struct kube_reflector {
 	const char *path, *selector; /* borrowed */
+	/* fieldSelector, not escaped, NULL: none; the caller sets it; borrowed */
+	const char *fields;
 	bool optional;
 	uint64_t seed;
 
 	uint64_t due;			 /* when to ask; CLOCK_NEVER while an answer is awaited */
 	bool watching;			 /* else listing */
-	bool live;			 /* listed, and the watch stands */
 	char trouble[KUBE_TROUBLE_SIZE]; /* one sentence; "": it goes well */
 
 	/* The rest is its own. */

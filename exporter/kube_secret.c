@@ -46,19 +46,20 @@ static void again(struct kube_secret *s, int status, const char *text, size_t le
 	char sentence[KUBE_WHY_SIZE];
 	struct kube_status st = { 0 };
 
+	if (status >= 0)
+		kube_status_read(text, len, &st);
 	if (status < 0) {
 		snprintf(sentence, sizeof(sentence), "the Secret %s: %.*s", s->c.name, (int)len,
 			 text);
 	} else if (status == 403) {
 		snprintf(
 			sentence, sizeof(sentence),
-			"may not %s the Secret %s in namespace %s; add to the rules of our Role there: "
-			"{apiGroups: [\"\"], resources: [secrets], resourceNames: [%s], verbs: [get, "
-			"patch]}%s",
-			s->verb, s->c.name, space, s->c.name,
+			"may not %s the Secret %s in namespace %s (%.120s); add to the rules of our "
+			"Role there: {apiGroups: [\"\"], resources: [secrets], resourceNames: [%s], "
+			"verbs: [get, patch]}%s",
+			s->verb, s->c.name, space, st.message, s->c.name,
 			strcmp(s->verb, "create") == 0 ? ", and make the Secret, empty" : "");
 	} else {
-		kube_status_read(text, len, &st);
 		snprintf(sentence, sizeof(sentence),
 			 "cannot %s the Secret %s in namespace %s: %d %s", s->verb, s->c.name,
 			 space, status, st.message);
@@ -86,10 +87,11 @@ static void taken(struct kube_secret *s)
 
 /* ---- reading ---- */
 
+/* While something is tried again it is done with that. */
 void kube_secret_store(struct kube_secret *s)
 {
 	s->dirty = true;
-	if (!s->call && s->loaded)
+	if (!s->call && s->loaded && !s->tries)
 		look(s, 0);
 }
 
@@ -105,12 +107,14 @@ static void doubt_end(struct kube_secret *s, const struct secret_state *state)
 	struct secret_state ours = { 0 };
 
 	s->in_doubt = false;
+	s->dirty = true;
 	s->c.state(s->c.owner, &ours);
 	if (state && (state->connection > ours.connection ||
 		      memcmp(state->secret, ours.secret, sizeof(ours.secret)) != 0))
 		give_up(s, "was written by another meanwhile");
 	else
-		kube_secret_store(s);
+		look(s, 0);
+	crypto_wipe(ours.secret, sizeof(ours.secret));
 }
 
 static void read_done(void *owner, int status, const char *text, size_t len)
@@ -119,7 +123,7 @@ static void read_done(void *owner, int status, const char *text, size_t len)
 	struct secret_state state = { 0 };
 	struct arena a = { 0 };
 	bool found = false;
-	char why[256];
+	char why[256], broken[320];
 	int r = 0;
 
 	s->call = NULL;
@@ -133,16 +137,17 @@ static void read_done(void *owner, int status, const char *text, size_t len)
 		*s->version = '\0';
 	else
 		r = secret_read(&a, text, len, s->version, &found, &state, why, sizeof(why));
-	if (r < 0)
-		give_up(s, why);
-	else if (s->in_doubt)
+	if (r < 0) {
+		snprintf(broken, sizeof(broken),
+			 "%s; delete it, and start the exporter with a new token", why);
+		give_up(s, broken);
+	} else if (s->in_doubt) {
 		doubt_end(s, found ? &state : NULL);
-	else
+	} else {
 		load_end(s, found ? &state : NULL);
+	}
 	crypto_wipe(state.secret, sizeof(state.secret));
-	if (state.tls_key)
-		crypto_wipe(state.tls_key, strlen(state.tls_key));
-	arena_done(&a);
+	arena_done(&a); /* wipes */
 }
 
 static void read_begin(struct kube_secret *s)
@@ -166,12 +171,13 @@ static void write_done(void *owner, int status, const char *text, size_t len)
 	char why[256];
 
 	s->call = NULL;
-	if (status == 409 || status == 404) {
+	if (status != 200 && status != 201) {
 		s->dirty = s->in_doubt = true;
-		look(s, 0);
-	} else if (status != 200 && status != 201) {
-		s->dirty = s->in_doubt = true;
-		again(s, status, text, len);
+		/* It is another than we know: looked at at once, but not over and over. */
+		if ((status == 409 || status == 404) && !s->tries++)
+			look(s, 0);
+		else
+			again(s, status, text, len);
 	} else if (secret_read(&a, text, len, s->version, &found, &state, why, sizeof(why)) < 0) {
 		give_up(s, why);
 	} else {
@@ -181,7 +187,8 @@ static void write_done(void *owner, int status, const char *text, size_t len)
 		else
 			s->c.stored(s->c.owner);
 	}
-	arena_done(&a);
+	crypto_wipe(state.secret, sizeof(state.secret));
+	arena_done(&a); /* wipes */
 }
 
 static void write_begin(struct kube_secret *s)
@@ -203,6 +210,7 @@ static void write_begin(struct kube_secret *s)
 				  .timeout_ms = TIMEOUT_MS,
 				  .done = write_done,
 				  .owner = s });
+	crypto_wipe(state.secret, sizeof(state.secret));
 	crypto_wipe(body.data, body.len);
 	buf_done(&body);
 }

@@ -325,8 +325,9 @@ int kube_event_read(const char *line, size_t len, struct kube_event *ret)
 {
 	static const char *const types[] = { "ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR" };
 	static const char *const names[] = { "type", "object" };
-	static const char *const metadata = "metadata", *const version = "resourceVersion";
-	struct slice values[2] = { 0 }, inner = { 0 };
+	static const char *const inside[] = { "metadata", "kind" };
+	static const char *const version = "resourceVersion";
+	struct slice values[2] = { 0 }, inner[2] = { 0 };
 	unsigned type = 0;
 	char name[16];
 
@@ -343,10 +344,11 @@ int kube_event_read(const char *line, size_t len, struct kube_event *ret)
 	ret->len = values[1].len;
 	if (ret->type == KUBE_ERROR)
 		return 0;
-	if (!members(ret->object, ret->len, &metadata, &inner, 1) || !inner.p)
+	if (!members(ret->object, ret->len, inside, inner, ARRAY_SIZE(inside)) || !inner[0].p ||
+	    (inner[1].p && !plain_string(inner[1], ret->kind, sizeof(ret->kind))))
 		return -EBADMSG;
 	values[0] = (struct slice){ 0 };
-	if (!members(inner.p, inner.len, &version, values, 1) ||
+	if (!members(inner[0].p, inner[0].len, &version, values, 1) ||
 	    !plain_string(values[0], ret->version, sizeof(ret->version)) || !*ret->version)
 		return -EBADMSG;
 	return 0;

@@ -11,12 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "exporter/kube_metadata.h"
 #include "lib/base.h"
 #include "lib/buf.h"
 
 #define KUBE_OBJECT_MAX (4u << 20) /* etcd holds 1.5 MiB */
-#define KUBE_VERSION_SIZE 128	   /* a resourceVersion, which is opaque */
 #define KUBE_CONTINUE_SIZE 4096
+#define KUBE_KIND_SIZE 64
 
 /* ---- a list, in pieces ---- */
 
@@ -62,6 +63,7 @@ struct kube_event {
 	const char *object; /* inside the line */
 	size_t len;
 	char version[KUBE_VERSION_SIZE]; /* of the object; "" for KUBE_ERROR */
+	char kind[KUBE_KIND_SIZE];	 /* of the object; "" where it does not say */
 };
 
 /* -EBADMSG: it is none. */

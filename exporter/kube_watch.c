@@ -23,7 +23,8 @@
 struct kube_watch {
 	struct loop *loop;
 	struct kube_api *api;
-	char *path, *selector;
+	char *path, *selector, *fields;
+	const char *kind;
 	long silent_ms;
 	const struct kube_watch_events *events;
 	void *owner;
@@ -65,6 +66,8 @@ static int on_line(void *owner, const char *line, size_t len)
 
 	if (r < 0)
 		return r;
+	if (*e.kind && strcmp(e.kind, w->kind) != 0)
+		return -EBADMSG;
 	switch (e.type) {
 	case KUBE_ADDED:
 	case KUBE_MODIFIED:
@@ -207,6 +210,8 @@ struct kube_watch *kube_watch_new(const struct kube_watch_config *c)
 	w->api = c->api;
 	w->path = xstrdup(c->path);
 	w->selector = c->selector ? xstrdup(c->selector) : NULL;
+	w->fields = c->fields ? xstrdup(c->fields) : NULL;
+	w->kind = c->kind;
 	w->silent_ms = c->silent_ms ? c->silent_ms : SILENT_MS;
 	w->events = c->events;
 	w->owner = c->owner;
@@ -214,6 +219,7 @@ struct kube_watch *kube_watch_new(const struct kube_watch_config *c)
 	w->list.owner = w;
 	w->timer.fired = ask;
 	kube_reflector_init(&w->reflector, w->path, w->selector, c->optional, seed);
+	w->reflector.fields = w->fields;
 	loop_timer_set(w->loop, &w->timer, w->reflector.due);
 	return w;
 }
@@ -228,10 +234,6 @@ void kube_watch_free(struct kube_watch *w)
 	kube_lines_clear(&w->lines);
 	free(w->path);
 	free(w->selector);
+	free(w->fields);
 	free(w);
-}
-
-bool kube_watch_is_live(const struct kube_watch *w)
-{
-	return w->reflector.live;
 }

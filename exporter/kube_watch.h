@@ -38,10 +38,14 @@ struct kube_watch_config {
 	struct kube_api *api;
 	const char *path;     /* "/api/v1/services"; copied */
 	const char *selector; /* labelSelector, not escaped; NULL: none; copied */
+	const char *fields;   /* fieldSelector, likewise */
+	/* What the objects of a watch are, as "Service": an event with another one is taken for garbage.
+	 * Borrowed. */
+	const char *kind;
 	/* The server need not have it: absent and forbidden count as an empty listing (`begin`, `end`). */
 	bool optional;
-	/* A watch in which nothing came for so long (there is a bookmark each minute) is begun anew on a
-	 * new connection; 0: 150 s. */
+	/* A watch in which nothing came for so long (most servers give a bookmark each minute) is begun
+	 * anew on a new connection, the second time with a new list; 0: 150 s. */
 	long silent_ms;
 	const struct kube_watch_events *events;
 	void *owner;
@@ -49,5 +53,3 @@ struct kube_watch_config {
 
 struct kube_watch *kube_watch_new(const struct kube_watch_config *c);
 void kube_watch_free(struct kube_watch *w); /* NULL allowed; not from inside an event */
-/* The listing is whole and the watch stands. */
-bool kube_watch_is_live(const struct kube_watch *w);

@@ -110,12 +110,6 @@ void lease_answered(struct lease *l, uint64_t now, int status, const struct leas
 
 /* ---- the object ---- */
 
-struct metadata {
-	char *name;
-	char *space;
-	char *version;
-};
-
 struct spec {
 	char *holder;
 	uint64_t seconds;
@@ -125,22 +119,8 @@ struct spec {
 
 struct object {
 	char *api, *kind;
-	struct metadata metadata;
+	struct kube_metadata metadata;
 	struct spec spec;
-};
-
-static const struct json_field metadata_fields[] = {
-	JSON_FIELD(struct metadata, name, JSON_STRING, .max = LEASE_HOLDER_SIZE - 1),
-	{ .name = "namespace",
-	  .kind = JSON_STRING,
-	  .offset = offsetof(struct metadata, space),
-	  .max = LEASE_HOLDER_SIZE - 1 },
-	{ .name = "resourceVersion",
-	  .kind = JSON_STRING,
-	  .offset = offsetof(struct metadata, version),
-	  .optional = true,
-	  .max = KUBE_VERSION_SIZE - 1 },
-	JSON_END,
 };
 
 #define SPEC(name_, member, kind_, ...)                                                            \
@@ -159,15 +139,7 @@ static const struct json_field spec_fields[] = {
 };
 
 static const struct json_field object_fields[] = {
-	{ .name = "apiVersion",
-	  .kind = JSON_STRING,
-	  .offset = offsetof(struct object, api),
-	  .optional = true },
-	{ .name = "kind",
-	  .kind = JSON_STRING,
-	  .offset = offsetof(struct object, kind),
-	  .optional = true },
-	JSON_FIELD(struct object, metadata, JSON_OBJECT, .fields = metadata_fields),
+	KUBE_HEAD(struct object),
 	JSON_FIELD(struct object, spec, JSON_OBJECT, .fields = spec_fields),
 	JSON_END,
 };
@@ -217,7 +189,9 @@ void lease_encode(struct buf *out, const char *space, const char *name, const ch
 	struct object o = {
 		.api = (char[]){ "coordination.k8s.io/v1" },
 		.kind = (char[]){ "Lease" },
-		.metadata = { own_name, own_space, *r->version ? version : NULL },
+		.metadata = { .name = own_name,
+			      .space = own_space,
+			      .version = *r->version ? version : NULL },
 		.spec = { own_holder, LEASE_DURATION_SECONDS, acquired, renewed,
 			  r->transitions + (anew && *r->version) },
 	};

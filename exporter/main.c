@@ -82,8 +82,12 @@ static void agree(const struct exporter_options *o, const char *export)
 			 export	       ? "--export" :
 					 "--state secret:NAME");
 	if (secret && !text_is_label(o->state + strlen(CLUSTER_SECRET)))
-		opt_fail(2, "--state: %s is not the name of a Secret",
+		opt_fail(2, "--state: %s cannot name a Secret and a Lease: it is not a DNS label",
 			 o->state + strlen(CLUSTER_SECRET));
+	for (size_t i = 0; o->namespaces && o->namespaces[i]; i++)
+		if (!text_is_label(o->namespaces[i]))
+			opt_fail(2, "--namespaces: %s is not a namespace: it is not a DNS label",
+				 o->namespaces[i]);
 	if (export && strcmp(export, "all") != 0 && strcmp(export, "annotated") != 0)
 		opt_fail(2, "--export: %s is neither all nor annotated", export);
 }

@@ -13,7 +13,6 @@
 #include "lib/x509.h"
 #include "schemas/trust.h"
 
-#define NAME_MAX_ 253
 #define WORD(type, member, max_) JSON_FIELD(type, member, JSON_STRING, .min = 1, .max = max_)
 
 /* ---- the state ---- */
@@ -62,29 +61,15 @@ int secret_state_decode(struct arena *a, const char *text, size_t len, struct se
 
 /* ---- the Secret ---- */
 
-struct metadata {
-	char *name, *version;
-};
-
 struct data {
 	char *state; /* base64 */
 };
 
 struct object {
 	char *api, *kind;
-	struct metadata metadata;
+	struct kube_metadata metadata;
 	char *type;
 	struct data *data;
-};
-
-static const struct json_field metadata_fields[] = {
-	JSON_FIELD(struct metadata, name, JSON_STRING, .optional = true, .max = NAME_MAX_),
-	{ .name = "resourceVersion",
-	  .kind = JSON_STRING,
-	  .offset = offsetof(struct metadata, version),
-	  .optional = true,
-	  .max = KUBE_VERSION_SIZE - 1 },
-	JSON_END,
 };
 
 static const struct json_field data_fields[] = {
@@ -94,13 +79,8 @@ static const struct json_field data_fields[] = {
 };
 
 static const struct json_field object_fields[] = {
-	{ .name = "apiVersion",
-	  .kind = JSON_STRING,
-	  .offset = offsetof(struct object, api),
-	  .optional = true },
-	JSON_FIELD(struct object, kind, JSON_STRING, .optional = true),
-	JSON_FIELD(struct object, metadata, JSON_OBJECT, .fields = metadata_fields),
-	JSON_FIELD(struct object, type, JSON_STRING, .optional = true, .max = NAME_MAX_),
+	KUBE_HEAD(struct object),
+	JSON_FIELD(struct object, type, JSON_STRING, .optional = true, .max = KUBE_NAME_MAX),
 	JSON_FIELD(struct object, data, JSON_OBJECT, .optional = true, .nullable = true,
 		   .pointer = true, .element_size = sizeof(struct data), .fields = data_fields),
 	JSON_END,
@@ -151,13 +131,13 @@ int secret_read(struct arena *a, const char *object, size_t len,
 void secret_write(const struct secret_state *s, const char *name, const char *version,
 		  struct buf *out)
 {
-	char own_name[NAME_MAX_ + 1], own_version[KUBE_VERSION_SIZE];
+	char own_name[KUBE_NAME_MAX + 1], own_version[KUBE_VERSION_SIZE];
 	bool anew = !*version;
 	struct data data;
 	struct object o = {
 		.api = anew ? (char[]){ "v1" } : NULL,
 		.kind = anew ? (char[]){ "Secret" } : NULL,
-		.metadata = { own_name, anew ? NULL : own_version },
+		.metadata = { .name = own_name, .version = anew ? NULL : own_version },
 		.type = anew ? (char[]){ "Opaque" } : NULL,
 		.data = &data,
 	};

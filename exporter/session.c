@@ -80,6 +80,8 @@ static void connecting(void *owner)
 
 	own_topic(s, TOPIC_NODE, topic);
 	s->connection = state_connection_next(s->c.state);
+	if (s->connection == 0)
+		log_error("state-not-stored", "error=%s", log_quote(state_message()));
 	s->n = 0;
 	presence_sign(s, false, WILL_N, topic, &will);
 	mqtt_set_will(s->mqtt, will.data, will.len);
@@ -221,7 +223,9 @@ void session_renew(struct session *s, char ret_rid[static SESSION_RID_SIZE])
 
 	crypto_random(rid, sizeof(rid));
 	hex_encode(rid, sizeof(rid), ret_rid);
-	if (x509_csr_create(s->c.identity->tls_key, &csr) == 0) {
+	if (x509_csr_create(s->c.identity->tls_key, &csr) < 0) {
+		log_error("renewal-not-asked", "why=the-key-cannot-be-used");
+	} else {
 		struct node_request q = { .rid = ret_rid, .op = NODE_OP_RENEW, .csr = csr.data };
 
 		own_topic(s, TOPIC_REQ, topic);

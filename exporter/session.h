@@ -33,9 +33,9 @@ void session_unsubscribe(struct session *s, const char *topic);
 void session_publish(struct session *s, const char *topic, const void *bytes, size_t len,
 		     bool retain);
 
-/* u/<id>/req: asks for a certificate for the same keys; `rid` is chosen. */
 /* What presence says that the site has: copied, the first STATE_RANGES_MAX; published when it is another. */
 void session_offer(struct session *s, const struct prefix *ranges, size_t count);
 
 #define SESSION_RID_SIZE 17
+/* u/<id>/req: asks for a certificate for the same keys; `rid` is chosen. */
 void session_renew(struct session *s, char ret_rid[static SESSION_RID_SIZE]);

@@ -27,24 +27,26 @@
 #define CLUSTER_PATH "/api/v1/namespaces/kube-system"
 
 static const struct {
-	const char *name, *path, *selector;
+	const char *name, *object, *path, *selector;
 	bool optional;
 } kinds[KUBE_KINDS] = {
-	[KUBE_SERVICES] = { "services", "/api/v1/services", NULL, false },
-	[KUBE_SLICES] = { "endpointslices", NULL, /* by its version */
+	[KUBE_SERVICES] = { "services", "Service", "/api/v1/services", NULL, false },
+	[KUBE_SLICES] = { "endpointslices", "EndpointSlice", NULL, /* by its version */
 			  "service.kubernetes.io/headless", false },
-	[KUBE_NAMESPACES] = { "namespaces", "/api/v1/namespaces", NULL, false },
-	[KUBE_NODES] = { "nodes", "/api/v1/nodes", NULL, true },
-	[KUBE_SERVICE_CIDRS] = { "servicecidrs", "/apis/networking.k8s.io/v1/servicecidrs", NULL,
-				 true },
+	[KUBE_NAMESPACES] = { "namespaces", "Namespace", "/api/v1/namespaces", NULL, false },
+	[KUBE_NODES] = { "nodes", "Node", "/api/v1/nodes", NULL, true },
+	[KUBE_SERVICE_CIDRS] = { "servicecidrs", "ServiceCIDR",
+				 "/apis/networking.k8s.io/v1/servicecidrs", NULL, true },
 };
 
 /* One question, asked until it is answered. */
 struct question {
+	const char *resource; /* that it is about, in the log */
 	struct kube_call *call;
 	unsigned tries;
 	bool open;
-	bool stale; /* its answer will be of before */
+	bool stale;		     /* its answer will be of before */
+	char trouble[KUBE_WHY_SIZE]; /* what keeps it from being answered; "": nothing */
 };
 
 struct followed {
@@ -61,7 +63,9 @@ struct source_kubernetes {
 	struct question discovery, cluster;
 	bool asked_about_get; /* said that we may not ask which cluster it is */
 	bool told, failed;
-	bool whole; /* the next is the whole truth */
+	bool whole;	     /* the next is the whole truth */
+	int not_taken;	     /* why the last was not, 0: it was */
+	uint64_t not_before; /* what was not taken is not told again at each change */
 	uint64_t ranges_version;
 	struct loop_timer timer, tell;
 };
@@ -70,16 +74,17 @@ struct source_kubernetes {
 
 static void tell_soon(struct source_kubernetes *s, uint64_t in)
 {
-	loop_timer_set(s->c.loop, &s->tell, loop_now(s->c.loop) + in);
+	loop_timer_set(s->c.loop, &s->tell, MAX(loop_now(s->c.loop) + in, s->not_before));
 }
 
 static void tell_ranges(struct source_kubernetes *s)
 {
 	struct prefix ranges[STATE_RANGES_MAX];
-	size_t count = kube_store_ranges(s->store, ranges, ARRAY_SIZE(ranges));
+	size_t count;
 
 	if (s->told && s->ranges_version == kube_store_ranges_version(s->store))
 		return;
+	count = kube_store_ranges(s->store, ranges, ARRAY_SIZE(ranges));
 	s->ranges_version = kube_store_ranges_version(s->store);
 	if (count > ARRAY_SIZE(ranges))
 		log_warn("ranges-too-many", "found=%zu offered=%d", count, STATE_RANGES_MAX);
@@ -117,10 +122,15 @@ static void tell(struct loop_timer *t)
 		return;
 	r = tell_records(s);
 	if (r < 0) {
-		log_error("services-not-published", "error=%s", log_quote(source_error(r)));
-		tell_soon(s, TELL_AGAIN);
+		if (r != s->not_taken)
+			log_error("services-not-published", "error=%s", log_quote(source_error(r)));
+		s->not_taken = r;
+		s->not_before = loop_now(s->c.loop) + TELL_AGAIN;
+		tell_soon(s, 0);
 		return;
 	}
+	s->not_taken = 0;
+	s->not_before = 0;
 	tell_ranges(s);
 	s->told = true;
 }
@@ -139,27 +149,35 @@ static void look_again(struct source_kubernetes *s, uint64_t in)
 	loop_timer_set(s->c.loop, &s->timer, loop_now(s->c.loop) + in);
 }
 
-static void ask_again(struct source_kubernetes *s, struct question *q)
+/* What was answered is no answer: said when it is another sentence. */
+static void ask_again(struct source_kubernetes *s, struct question *q, const char *what, int status,
+		      const char *text, size_t len)
 {
+	struct kube_status st = { 0 };
+	char why[KUBE_WHY_SIZE];
+
+	if (status == 200)
+		snprintf(why, sizeof(why), "%s: the API server's answer does not say it", what);
+	else if (status < 0)
+		snprintf(why, sizeof(why), "%s: %.*s", what, (int)MIN(len, (size_t)400), text);
+	else
+		kube_status_read(text, len, &st);
+	if (status > 0 && status != 200)
+		snprintf(why, sizeof(why), "%s: the API server answers %d: %s", what, status,
+			 st.message);
+	if (strcmp(why, q->trouble) != 0)
+		kube_trouble_log(q->resource, why);
+	snprintf(q->trouble, sizeof(q->trouble), "%s", why);
 	look_again(s, AGAIN_FIRST << MIN(q->tries, (unsigned)AGAIN_DOUBLED));
 	q->tries++;
 }
 
-struct metadata {
-	char *uid;
-};
-
 struct object {
-	struct metadata metadata;
-};
-
-static const struct json_field metadata_fields[] = {
-	JSON_FIELD(struct metadata, uid, JSON_STRING, .min = 1, .max = 64),
-	JSON_END,
+	struct kube_metadata metadata;
 };
 
 static const struct json_field object_fields[] = {
-	JSON_FIELD(struct object, metadata, JSON_OBJECT, .fields = metadata_fields),
+	KUBE_METADATA(struct object),
 	JSON_END,
 };
 
@@ -171,14 +189,21 @@ static int compare_cluster(struct source_kubernetes *s, const char *text, size_t
 	int r = json_decode(&a, text, len, object_fields, &o, &err);
 
 	if (r == 0)
-		r = s->c.cluster(s->c.owner, o.metadata.uid);
+		r = o.metadata.uid ? s->c.cluster(s->c.owner, o.metadata.uid) : -EBADMSG;
 	arena_done(&a);
 	return r;
 }
 
+static void answered(struct question *q)
+{
+	if (*q->trouble)
+		kube_trouble_log(q->resource, NULL);
+	*q = (struct question){ .resource = q->resource };
+}
+
 static void cluster_known(struct source_kubernetes *s)
 {
-	s->cluster = (struct question){ 0 };
+	answered(&s->cluster);
 	tell_soon(s, 0);
 }
 
@@ -217,7 +242,13 @@ static void cluster_done(void *owner, int status, const char *text, size_t len)
 			"exporter is to speak for this cluster, remove its state and start it with "
 			"a token");
 	} else {
-		ask_again(s, &s->cluster);
+		/* The answer was good, our state is not. */
+		if (r < 0 && r != -EBADMSG) {
+			status = r;
+			text = source_error(r);
+			len = strlen(text);
+		}
+		ask_again(s, &s->cluster, "which cluster this is", status, text, len);
 	}
 }
 
@@ -282,6 +313,7 @@ static void follow(struct source_kubernetes *s, enum kube_kind kind, const char 
 					     .api = s->c.api,
 					     .path = kind == KUBE_SLICES ? path : kinds[kind].path,
 					     .selector = kinds[kind].selector,
+					     .kind = kinds[kind].object,
 					     .optional = kinds[kind].optional,
 					     .events = &events,
 					     .owner = &s->followed[kind] });
@@ -333,15 +365,12 @@ static void discovered(void *owner, int status, const char *text, size_t len)
 	const char *version = status == 200 ? pick_version(text, len) : NULL;
 
 	s->discovery.call = NULL;
-	if (version) {
-		s->discovery.open = false;
-		follow(s, KUBE_SLICES, version);
+	if (!version) {
+		ask_again(s, &s->discovery, "which version endpointslices have", status, text, len);
 		return;
 	}
-	if (s->discovery.tries == 0)
-		log_warn("cluster-trouble", "resource=endpointslices status=%d why=%s", status,
-			 status < 0 ? log_quote(text) : "no-version-of-discovery.k8s.io");
-	ask_again(s, &s->discovery);
+	answered(&s->discovery);
+	follow(s, KUBE_SLICES, version);
 }
 
 static void ask(struct source_kubernetes *s, struct question *q, const char *path,
@@ -382,7 +411,8 @@ struct source_kubernetes *source_kubernetes_new(const struct source_kubernetes_c
 							    .export_default = c->export_default,
 							    .refused = refused,
 							    .owner = s });
-	s->discovery.open = s->cluster.open = true;
+	s->discovery = (struct question){ .resource = "endpointslices", .open = true };
+	s->cluster = (struct question){ .resource = "cluster", .open = true };
 	for (unsigned i = 0; i < KUBE_KINDS; i++) {
 		s->followed[i] = (struct followed){ .source = s, .kind = i };
 		if (i != KUBE_SLICES)
@@ -411,11 +441,16 @@ void source_kubernetes_free(struct source_kubernetes *s)
 bool source_kubernetes_is_ready(const struct source_kubernetes *s,
 				char ret_why[static KUBE_WHY_SIZE])
 {
-	for (unsigned i = 0; i < KUBE_KINDS; i++)
-		if (s->followed[i].trouble) {
-			snprintf(ret_why, KUBE_WHY_SIZE, "%s", s->followed[i].trouble);
-			return false;
-		}
+	const char *why = *s->cluster.trouble	? s->cluster.trouble :
+			  *s->discovery.trouble ? s->discovery.trouble :
+						  NULL;
+
+	for (unsigned i = 0; i < KUBE_KINDS && !why; i++)
+		why = s->followed[i].trouble;
+	if (why) {
+		snprintf(ret_why, KUBE_WHY_SIZE, "%s", why);
+		return false;
+	}
 	if (!s->told)
 		snprintf(ret_why, KUBE_WHY_SIZE, "the cluster's services were not listed yet");
 	return s->told;

@@ -206,14 +206,16 @@ int state_mesh_forget(struct state *s)
 	return r < 0 ? r : db_flush(s->db);
 }
 
-static uint64_t counter(struct state *s, const char *name)
+/* One that was never put is 0. */
+static int counter(struct state *s, const char *name, uint64_t *ret)
 {
 	struct db_query *q =
 		db_query(s->db, "SELECT value FROM counters WHERE name = ?", "s", name);
-	uint64_t n = db_step(q) == 1 ? (uint64_t)db_int(q, 0) : 0;
+	int r = db_step(q);
 
+	*ret = r == 1 ? (uint64_t)db_int(q, 0) : 0;
 	db_finish(q);
-	return n;
+	return MIN(r, 0);
 }
 
 static int counter_put(struct state *s, const char *name, uint64_t value)
@@ -224,15 +226,20 @@ static int counter_put(struct state *s, const char *name, uint64_t value)
 
 uint64_t state_connection_next(struct state *s)
 {
-	uint64_t n = counter(s, "connection") + 1;
+	uint64_t n;
 
 	/* 0 is refused as a seq, and the connection before then speaks for us. */
-	return counter_put(s, "connection", n) < 0 ? 0 : n;
+	if (counter(s, "connection", &n) < 0 || counter_put(s, "connection", n + 1) < 0)
+		return 0;
+	return n + 1;
 }
 
 int state_connection_begin(struct state *s, uint64_t above)
 {
-	return counter(s, "connection") >= above ? 0 : counter_put(s, "connection", above);
+	uint64_t n;
+	int r = counter(s, "connection", &n);
+
+	return r < 0 || n >= above ? r : counter_put(s, "connection", above);
 }
 
 int state_cluster(struct state *s, const char *uid)

@@ -44,7 +44,7 @@ int state_mesh_put(struct state *s, const struct state_mesh *m) MUST_CHECK;
 /* We were removed: forgets the mesh and the journals. */
 int state_mesh_forget(struct state *s) MUST_CHECK;
 
-/* Counts connections, over all starts; 0 was never given. */
+/* Counts connections, over all starts; 0: the database cannot (state_message). */
 uint64_t state_connection_next(struct state *s);
 /* All that come are above it. */
 int state_connection_begin(struct state *s, uint64_t above) MUST_CHECK;

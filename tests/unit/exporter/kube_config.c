@@ -108,6 +108,7 @@ TEST(refusals_name_the_field)
 		{ "", "token: t", "", "cluster.server is missing" },
 		{ "server: 'http://a'", "token: t", "", "\"http://a\" is not https://HOST[:PORT]" },
 		{ "server: 'https://'", "token: t", "", "is not https://HOST[:PORT]" },
+		{ "server: 'https:////'", "token: t", "", "is not https://HOST[:PORT]" },
 		{ "server: 'https://u:p@a'", "token: t", "", "is not https://HOST[:PORT]" },
 		{ "server: 'https://a?b'", "token: t", "", "is not https://HOST[:PORT]" },
 		{ "server: \"https://a\\nb\"", "token: t", "", "\"https://a?b\" is not" },
@@ -145,6 +146,18 @@ TEST(refusals_name_the_field)
 			CHECK_STR(why, cases[i].why);
 		CHECK(!c.server && !c.token.text);
 	}
+}
+
+TEST(empty_is_absent)
+{
+	struct kube_config c;
+
+	CHECK_INT(parse("server: 'https://a', proxy-url: '', insecure-skip-tls-verify: false",
+			"token: t, username: \"\", tokenFile: ''", ", namespace: ''", &c),
+		  0);
+	CHECK_STR(c.namespace_, "default");
+	CHECK(!c.token.file);
+	kube_config_done(&c);
 }
 
 TEST(refuses_what_is_no_kubeconfig)

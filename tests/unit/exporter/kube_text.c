@@ -179,6 +179,13 @@ TEST(events_are_read)
 			     &e),
 		  0);
 	CHECK_INT(e.type, KUBE_BOOKMARK);
+	CHECK_STR(e.kind, "");
+	CHECK_INT(read_event("{\"type\":\"ADDED\",\"object\":{\"kind\":\"Pod\",\"metadata\":"
+			     "{\"resourceVersion\":\"11\"}}}",
+			     &e),
+		  0);
+	CHECK_STR(e.kind, "Pod");
+	CHECK_STR(e.version, "11");
 	CHECK_INT(read_event("{\"type\":\"ERROR\",\"object\":{}}", &e), 0);
 	CHECK_INT(e.type, KUBE_ERROR);
 	CHECK_STR(e.version, "");
@@ -200,6 +207,7 @@ TEST(events_that_are_none_are_refused)
 		"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"resourceVersion\":\"1\"}}}x",
 		"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"resourceVersion\":\"1\"]}}",
 		"{\"type\":\"ADDED\" \"object\":{}}",
+		"{\"type\":\"ADDED\",\"object\":{\"kind\":7,\"metadata\":{\"resourceVersion\":\"1\"}}}",
 		"{\"type\":\"ADDED\",}",
 		"{\"type\":\"ERROR\",\"object\":{},",
 		"{\"type\":\"ERROR\",\"object\":",

@@ -11,6 +11,8 @@
 #include "lib/text.h"
 #include "tests/test.h"
 
+#define HEAD "{\"metadata\":{\"name\":\"x\",\"resourceVersion\":\"3\"},"
+
 static struct arena kept;
 static char tls_key[] = "-----BEGIN PRIVATE KEY-----\nx\n",
 	    cluster[] = "0e9a2c43-6c0e-4d0c-8f7c-1df2f2b7f0aa", token[] = "vjnxn456iddhzdkz",
@@ -122,13 +124,10 @@ TEST(an_empty_one_has_no_state)
 {
 	bool found = true;
 
-	CHECK_STR(said("{\"metadata\":{\"resourceVersion\":\"3\"},\"type\":\"Opaque\"}", &found),
-		  "");
+	CHECK_STR(said(HEAD "\"type\":\"Opaque\"}", &found), "");
 	CHECK(!found);
-	CHECK_STR(said("{\"metadata\":{\"resourceVersion\":\"3\"},\"data\":null}", &found), "");
-	CHECK_STR(said("{\"metadata\":{\"resourceVersion\":\"3\"},\"data\":{\"other\":\"AA==\"}}",
-		       &found),
-		  "");
+	CHECK_STR(said(HEAD "\"data\":null}", &found), "");
+	CHECK_STR(said(HEAD "\"data\":{\"other\":\"AA==\"}}", &found), "");
 	CHECK(!found);
 }
 
@@ -136,16 +135,13 @@ TEST(what_is_broken_is_said)
 {
 	bool found;
 
-	CHECK_STR(said("{\"metadata\":{\"resourceVersion\":\"3\"},\"data\":{\"state\":\"*\"}}",
-		       &found),
+	CHECK_STR(said(HEAD "\"data\":{\"state\":\"*\"}}", &found),
 		  "holds a field `state` that is not base64");
-	CHECK(strstr(said("{\"metadata\":{\"resourceVersion\":\"3\"},\"data\":{\"state\":\"AAAA\"}}",
-			  &found),
+	CHECK(strstr(said(HEAD "\"data\":{\"state\":\"AAAA\"}}", &found),
 		     "holds a field `state` that is broken"));
-	CHECK(strstr(said("{\"metadata\":{\"resourceVersion\":\"3\"},\"data\":{\"state\":\"e30=\"}}",
-			  &found),
+	CHECK(strstr(said(HEAD "\"data\":{\"state\":\"e30=\"}}", &found),
 		     "broken: secret is missing"));
-	CHECK_STR(said("{\"metadata\":{}}", &found),
+	CHECK_STR(said("{\"metadata\":{\"name\":\"x\"}}", &found),
 		  "holds no Secret that can be read: its version is missing");
 	CHECK(strstr(said("[]", &found), "holds no Secret that can be read"));
 }

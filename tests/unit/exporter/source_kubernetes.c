@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/clock.h"
 #include "tests/fakes/api_server.h"
@@ -20,12 +21,16 @@
 	"\"10.96.0.80\"],\"ports\":[{\"port\":80}]}}"
 
 /* Of the server's threads too. */
-static atomic_bool knows_cluster, is_old;
+static atomic_bool knows_cluster, is_old, is_busy;
 
 static void answer(struct api_request *r)
 {
 	if (strstr(r->line, "watch=1")) {
 		api_begin(r);
+		while (is_busy && r->open && strstr(r->line, "/services?")) {
+			api_chunks(r, "{\"type\":\"MODIFIED\",\"object\":" WEB "}\n", 4096);
+			usleep(20000);
+		}
 		api_hold(r);
 	} else if (strstr(r->line, "/namespaces/kube-system")) {
 		api_reply(r, knows_cluster ? "200 OK" : "500 Sorry", "",
@@ -164,7 +169,7 @@ TEST(nothing_is_told_before_the_cluster_is_known)
 	turn(&l, 300);
 	CHECK_INT(l.wholes, 0);
 	CHECK(!source_kubernetes_is_ready(l.source, why));
-	CHECK_STR(why, "the cluster's services were not listed yet");
+	CHECK_STR(why, "which cluster this is: the API server answers 500: ");
 	knows_cluster = true;
 	UNTIL(&l, l.wholes == 1);
 	CHECK_STR(l.uid, "one");
@@ -197,6 +202,21 @@ TEST(an_old_server_has_slices_of_its_version)
 	CHECK(was_asked(&l, "/apis/discovery.k8s.io/v1beta1/endpointslices"));
 	CHECK(was_asked(&l, "labelSelector=service.kubernetes.io%2Fheadless"));
 	CHECK(!was_asked(&l, "/apis/discovery.k8s.io/v1/"));
+	end(&l);
+}
+
+TEST(what_was_not_taken_is_not_told_again_at_each_change)
+{
+	struct listener l;
+
+	knows_cluster = is_busy = true;
+	is_old = false;
+	listen_to(&l, "one");
+	l.take = -EFBIG;
+	UNTIL(&l, l.wholes);
+	turn(&l, 500);
+	CHECK_INT(l.wholes, 1);
+	is_busy = false;
 	end(&l);
 }
 
