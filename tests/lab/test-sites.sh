@@ -333,7 +333,7 @@ test_setup setup
 test_add sites-three-in-one-network one_network
 test_add sites-three-networks-of-three three_networks
 test_add N04-sites-dual-stack dual_stack
-test_add sites-headless-and-srv headless
+test_add N01-sites-headless-and-srv headless
 test_add sites-ten-thousand-endpoints ten_thousand
 test_add sites-dead-exporter dead_exporter
 test_add sites-exporter-state-deleted state_deleted
