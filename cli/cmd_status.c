@@ -195,11 +195,14 @@ static int ready(const struct buf *answer, const char *network)
 		if (strcmp(s.networks[i].name, network) == 0)
 			n = &s.networks[i];
 	if (network && (!n || !n->up)) {
-		fprintf(stderr, "warren: network %s is not up: %s\n", network,
-			!n		? "this machine is not in it" :
-			n->problem	? n->problem :
-			s.problem_count ? s.problems[0] :
-					  "the agent has not applied it yet");
+		const char *problem = s.problem_count ? s.problems[0] : "";
+
+		fprintf(stderr, "warren: network %s is not up: %s%s%s\n", network,
+			!n	   ? "this machine is not in it" :
+			n->problem ? n->problem :
+			*problem   ? problem :
+				     "the agent has not applied it yet",
+			!n && *problem ? "; " : "", !n ? problem : "");
 		status = 1;
 	}
 	arena_done(&a);

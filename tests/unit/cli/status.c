@@ -57,4 +57,24 @@ TEST(many_ranges_are_whole_and_within_80_columns)
 			  "    10.46.0.0/16 fd00:1:2:3::/64\n"));
 }
 
+TEST(who_is_not_in_says_why)
+{
+	static struct run w = { .status = 200, .answer = HEAD "]}" };
+	static struct run because = {
+		.status = 200,
+		.answer = "{\"node\":{\"id\":\"aaaaaaaaaaaaaaaa\",\"name\":\"n\",\"mesh\":\"m\"},"
+			  "\"broker\":{\"connected\":true},\"coordinator\":{\"present\":true},"
+			  "\"journals\":[],\"problems\":[\"the token expired\"],"
+			  "\"refused\":{" REFUSED "},\"networks\":[]}"
+	};
+
+	run(&w, "status --ready --network dc1");
+	CHECK_INT(w.exit, 1);
+	CHECK_STR(buf_cstr(&w.err), "warren: network dc1 is not up: this machine is not in it\n");
+	run(&because, "status --ready --network dc1");
+	CHECK_INT(because.exit, 1);
+	CHECK_STR(buf_cstr(&because.err),
+		  "warren: network dc1 is not up: this machine is not in it; the token expired\n");
+}
+
 TEST_MAIN("status")
