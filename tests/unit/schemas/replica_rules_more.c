@@ -391,6 +391,33 @@ TEST(rule_19_progress_resets_the_backoff)
 	end();
 }
 
+TEST(rule_19_a_journal_that_comes_into_being_is_read_at_once)
+{
+	struct world_replica *rep;
+	uint64_t start;
+
+	world_init(&w, 1, false);
+	world_put(&w, "a", 1);
+	w.asks_lost = true;
+	rep = world_newcomer(&w);
+	rep->away = true;
+	lose_all(rep);
+	/* Nothing is there, nobody answers: the back-off has grown. */
+	world_run(&w, 400 * SEC);
+	CHECK_INT(replica_position(rep->r).epoch, 0);
+	memset(w.retained, 0, sizeof(w.retained));
+	rep->away = false;
+	/* The writer comes, and fills the broker. */
+	world_writer_connect(&w);
+	while (!w.retained[AT_MANIFEST])
+		world_run(&w, MSEC);
+	start = w.now;
+	while (!world_is_equal(rep) && w.now < start + 300 * SEC)
+		world_run(&w, MSEC);
+	CHECK(w.now - start <= SEC);
+	end();
+}
+
 TEST(rule_20_live_deltas_wait_while_a_snapshot_is_read)
 {
 	struct world_replica *rep = begin();
