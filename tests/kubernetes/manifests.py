@@ -26,10 +26,10 @@ CLUSTER_RULES = [
     ('', 'services', '', 'list watch'), ('kube-system', 'namespaces', '', 'get'),
 ]
 RULES = [
-    ('', 'leases', 'coordination.k8s.io', 'create list watch'), ('warren-exporter', 'leases', 'coordination.k8s.io', 'get update'),
+    ('', 'leases', 'coordination.k8s.io', 'create'), ('warren-exporter', 'leases', 'coordination.k8s.io', 'get list update watch'),
     ('warren-exporter', 'secrets', '', 'get patch'),
 ]
-GENERATED = {'ConfigMap', 'Secret'}
+HELM_LABELS = {'helm.sh/chart', 'app.kubernetes.io/version'}
 bad = []
 
 
@@ -133,6 +133,16 @@ def settings(objects):
             expect(pod['nodeSelector'] == {'gateway': 'true'}, f'{name}: nodeSelector')
         if name == 'warren-exporter':
             expect(spec['replicas'] == 2, f'{name}: replicas')
+        for v in pod.get('volumes', []):
+            # A token, or keys: for the one who runs, and its group where fsGroup makes it readable.
+            mode = v.get('secret', {}).get('defaultMode')
+            expect('secret' not in v or mode == (0o400 if node else 0o440), f'{name}: {v["name"]}: {mode}')
+        budget = [b['spec'] for b in objects if b['kind'] == 'PodDisruptionBudget' and b['metadata']['name'] == name]
+        # None where a drain would wait for ever: for the only replica, by minAvailable, or for one that is not Ready.
+        expect(budget == ([{'maxUnavailable': 1, 'unhealthyPodEvictionPolicy': 'AlwaysAllow', 'selector': spec['selector']}]
+                          if o['kind'] == 'Deployment' else []), f'{name}: disruption budget {budget}')
+        quota = [q['spec']['scopeSelector']['matchExpressions'][0]['values'] for q in objects if q['kind'] == 'ResourceQuota']
+        expect(name != 'warren-agent' or quota == [[pod['priorityClassName']]], f'{name}: quota for its priority: {quota}')
 
 
 def references(objects):
@@ -164,6 +174,7 @@ def references(objects):
         expect(selector.items() <= labels.items(), f'{name}: selector {selector}')
     for o in objects:
         selector = {'Service': lambda: o['spec']['selector'],
+                    'PodDisruptionBudget': lambda: o['spec']['selector']['matchLabels'],
                     'NetworkPolicy': lambda: o['spec']['podSelector']['matchLabels']}.get(o['kind'])
         if selector:
             expect(any(selector().items() <= p.items() for p in pods), f'{o["metadata"]["name"]}: selects nobody')
@@ -172,7 +183,7 @@ def references(objects):
 
 
 def plain(objects, hashed):
-    """By kind and name, without hashes, and without the Secrets that users make."""
+    """By kind and name, without hashes, without the labels that only a chart has, and without the Secrets that users make."""
     out = {}
     for o in objects:
         if o['kind'] == 'Secret' and o.get('data'):
@@ -181,6 +192,7 @@ def plain(objects, hashed):
         if hashed:
             text = re.sub(r'"(warren-(?:\w+-)?token)-[a-z0-9]{10}"', r'"\1"', text)
         o = json.loads(text)
+        o['metadata']['labels'] = {k: v for k, v in o['metadata'].get('labels', {}).items() if k not in HELM_LABELS}
         out[o['kind'], o['metadata']['name']] = json.dumps(o, sort_keys=True, indent=1)
     return out
 

@@ -9,7 +9,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 2
 
 NAMES=(manifests-render manifests-security manifests-rbac manifests-settings manifests-references manifests-negative
-	manifests-admitted manifests-helm-same manifests-helm-hub-same)
+	manifests-admitted manifests-priority manifests-account manifests-coredns
+	manifests-helm-same manifests-helm-hub-same manifests-helm-lint manifests-helm-installed)
 if [ "${1-}" = --list ]; then
 	printf '%s\n' "${NAMES[@]}"
 	exit 0
@@ -86,22 +87,22 @@ negative() {
 		s/resourceNames:/names:/|exporter|rbac
 		s/FallbackToLogsOnError/File/|hub|settings
 		s/maxSurge: 0/maxSurge: 1/|gateway|settings
+		s/maxUnavailable: 1$/minAvailable: 1/|gateway|settings
+		s/AlwaysAllow/IfHealthyBudget/|exporter|settings
+		s/- system-node-critical/- other/|agent|settings
+		s/defaultMode: 256/defaultMode: 420/|dc1-k3s|settings
 		s/^  name: warren-site$/  name: site/|dc1-k3s|references
 		s/serviceAccountName: .*/serviceAccountName: other/|dc1-k3s|references
 	END
 }
 
 helm_build() {
-	local wanted key
-	key=$(cat tests/kubernetes/helm/go.mod tests/kubernetes/helm/go.sum | sha256sum | cut -c 1-12)
-	helm=${XDG_CACHE_HOME:-$HOME/.cache}/warren/helm/$key/helm
-	[ ! -x "$helm" ] || return 0
-	wanted=$(sed -n 's/^go //p' tests/kubernetes/helm/go.mod)
-	[ "$(printf '%s\n' "$wanted" "$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null | sed 's/^go//;s/^$/0/')" |
-		sort -V | head -n 1)" = "$wanted" ] || { why="Go >= $wanted is not on the PATH, to build Helm"; return 1; }
-	mkdir -p "${helm%/*}"
-	(cd tests/kubernetes/helm && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$helm.part" helm.sh/helm/v3/cmd/helm) \
-		>"$work/helm.log" 2>&1 && mv "$helm.part" "$helm" || { why="Helm could not be built: $(tail -n 1 "$work/helm.log")"; return 1; }
+	helm=$(tests/kubernetes/helm/build 2>"$work/helm.log")/helm || { why=$(tail -n 1 "$work/helm.log"); return 1; }
+}
+
+# api CHECK...: see api-checks
+api() {
+	tests/kubernetes/with-api "${kubectl%/*}" tests/kubernetes/api-checks "$@"
 }
 
 # helm_same OVERLAY HELM_OPTION...
@@ -118,14 +119,19 @@ run manifests-rbac $check rbac "$work/dc1-k3s.yaml" "$work/exporter.yaml"
 run manifests-settings $check settings "$work"/*.yaml
 run manifests-references $check references "$work/dc1-k3s.yaml" "$work/cloud-k3s.yaml" "$work/hub.yaml"
 run manifests-negative negative
-run manifests-admitted tests/kubernetes/admit "${kubectl%/*}" "$work/exporter.yaml,$work/hub.yaml" \
+run manifests-admitted api admitted "$work/exporter.yaml,$work/hub.yaml" \
 	"$work/agent.yaml,$work/gateway.yaml,$work/wireguard.yaml,$work/dc1-k3s.yaml"
+run manifests-priority api priority "$work/agent.yaml"
+run manifests-account api account "$work/exporter.yaml"
+run manifests-coredns api coredns "$work/dc1-k3s.yaml"
 why=
 if helm_build; then
 	run manifests-helm-same helm_same cloud-k3s --set site=cloud,network=cloud-k3s,other=dc1-k3s
 	run manifests-helm-hub-same helm_same hub --set agent.enabled=false,wireguard.enabled=false,gateway.enabled=false \
 		--set exporter.enabled=false,broker.enabled=true,coordinator.enabled=true \
 		--set coordinator.broker=mqtts://hub.example.net:8883
+	run manifests-helm-lint "$helm" lint --strict k8s/chart --set site=dc1,network=dc1-k3s,other=cloud-k3s
+	run manifests-helm-installed api helm "$helm"
 else
 	skip helm "$why"
 fi
