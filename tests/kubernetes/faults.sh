@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck disable=SC2016 # scripts for others
 #
-# faults.sh - parts K40 and later: what breaks, and what does not break then (see walk). The last one leaves the clusters
-# in one network.
+# faults.sh - parts K42 to K50 and N02: what breaks, and what does not break then (see walk).
 
 # watch_name SITE NODE NAME: asks the node's agent for NAME 20 times a second; watch_name_stop prints "asked=N wrong=N",
 # wrong is all but an answer with an address.
@@ -66,8 +65,7 @@ compacted() {
 	cluster_kubectl dc1 delete service after-restart >/dev/null
 	cluster_kubectl dc1 create service clusterip while-asleep --tcp=80 >/dev/null
 	cluster_stop_daemon dc1-n1 kube-apiserver
-	within 30 cluster_kubectl dc1 get --raw /readyz
-	cluster_kubectl dc1 create service clusterip after-compaction --tcp=80 >/dev/null
+	within 30 cluster_kubectl dc1 create service clusterip after-compaction --tcp=80
 	signal_exporters CONT
 	ms=$(lab_wait 40 agent_says cloud while-asleep.default.dc1-k3s NOERROR)
 	verdict hub "what was made meanwhile has its name after $ms ms" agent_says cloud while-asleep.default.dc1-k3s NOERROR
@@ -158,15 +156,96 @@ exporter_leader() {
 	VALUES="$VALUES takeover_ms=$ms $out"
 }
 
-token_ended() {
+# hub_kills PROGRAM START: kills that of the hub, and starts it 3 seconds later by START. The exporters of dc1 are not asked to
+# do anything then: what was made meanwhile has to be there, and what was there before all the time.
+hub_kills() {
+	local program=$1 name=while-no-$1 ms out
+	watch_name cloud "$(gateway_node cloud)" nginx-service.default.dc1-k3s
+	lab_kill hub "$program" KILL && lab_wait_gone hub "$program" || return 1
+	cluster_kubectl dc1 create service clusterip "$name" --tcp=80 >/dev/null
+	sleep 3
+	curl_from ok cloud cloud-n2 "meanwhile pods of cloud reach dc1 by name" http://nginx-service.default.dc1-k3s/
+	$2 hub || return 1
+	ms=$(lab_wait 30 agent_says cloud "$name.default.dc1-k3s" NOERROR)
+	verdict hub "back, and $ms ms later a service made meanwhile has its name" agent_says cloud "$name.default.dc1-k3s" NOERROR
+	ms="back_ms=$ms name_ms=$(new_name dc1 "after-no-$program" 20)"
+	verdict hub "so has one that is made now" agent_says cloud "after-no-$program.default.dc1-k3s" NOERROR
+	out=$(watch_name_stop "$(gateway_node cloud)" nginx-service.default.dc1-k3s)
+	verdict cloud "the names of before were always there ($out)" none_lost "$out"
+	VALUES="$VALUES $ms $out"
+}
+
+broker_killed() {
+	title "The broker is killed"
+	hub_kills mosquitto warren_broker_start
+}
+
+coordinator_killed() {
+	title "The coordinator is killed"
+	hub_kills coordinator warren_coordinator_start
+}
+
+# stay_joined COMMAND...: that starts agents of dc1 anew, with a token that has ended. Who joined stays.
+stay_joined() {
+	local target out
+	target=$(page_pod dc1 nginx-service dc1-n2)
+	ping_pod cloud cloud-n2 "$target"
+	sleep 1
+	"$@" || return 1
+	rolled_out dc1 daemonset/warren-agent "agents are there"
+	sleep 1
+	out=$(ping_pod_stop cloud cloud-n2 "$target")
+	verdict cloud "a pod of cloud pinged one of dc1 meanwhile: $out" none_lost "$out"
+	curl_until dc1 dc1-n2 "pods of dc1-n2 reach cloud" http://$CLOUD_SERVICE/
+	VALUES="$VALUES $out"
+}
+
+token_revoked() {
 	local id
 	title "The token of dc1's nodes is revoked: who joined stays"
 	id=$(warren_cli hub token list --network dc1-k3s --json |
 		jq -r '[.[] | select(.role == "node" and .site == "dc1")][0].id')
 	step ok hub "revoked" warren token revoke "$id" || return 1
-	step ok desk "a node's agent starts anew" kubectl --context dc1 -n warren delete pod "$(agent_pod dc1 dc1-n2)" || return 1
-	rolled_out dc1 daemonset/warren-agent "and is there"
-	curl_until dc1 dc1-n2 "its pods reach cloud" http://$CLOUD_SERVICE/
+	stay_joined step ok desk "a node's agent starts anew" kubectl --context dc1 -n warren delete pod "$(agent_pod dc1 dc1-n2)"
+}
+
+_agent_says() {
+	cluster_kubectl dc1 -n warren logs "$(agent_pod dc1 "$1")" | grep -q "$2"
+}
+
+_agent_is_unready() {
+	cluster_kubectl dc1 -n warren get events --field-selector "involvedObject.name=$(agent_pod dc1 "$1")" |
+		grep -q "Readiness probe failed.*$2"
+}
+
+# Who joined stays, nodes and gateway. Who left does not come in again.
+token_expired() {
+	local node gateway file=$LAB_DIR/desk/.lab/lib/desk/k8s/overlays/dc1-k3s
+	title "The tokens in the Secrets of dc1 have expired"
+	gateway=$(gateway_node dc1)
+	node=$(cluster_nodes dc1 | grep -vx "$gateway")
+	cp "$file/gateway-token" "$LAB_DIR/token"
+	EXPIRES=1s token dc1-k3s/token "for nodes, and not for long" --network dc1-k3s --site dc1 &&
+		EXPIRES=1s token dc1-k3s/gateway-token "for the gateway, likewise" --network cloud-k3s --site dc1 --tag gateway \
+			--at-most 1 || return 1
+	sleep 1
+	stay_joined apply dc1 || return 1
+	rolled_out dc1 deployment/warren-gateway "so is the gateway"
+
+	on_agent ok "$node" "$node leaves" warren leave dc1-k3s || return 1
+	on_agent ok "$gateway" "the gateway leaves" warren leave cloud-k3s || return 1
+	step ok desk "an agent starts anew" kubectl --context dc1 -n warren delete pod "$(agent_pod dc1 "$node")" || return 1
+	verdict "$node" "it says that the token has expired" within 20 _agent_says "$node" 'join-failed.*expired at .*ask for a new one'
+	verdict "$node" "so does the pod, which is not Ready" within 20 _agent_is_unready "$node" 'expired at'
+	token dc1-k3s/token "one for nodes that does not" --network dc1-k3s --site dc1 || return 1
+	gateway_refuses 'expired at' || return 1
+	rolled_out dc1 daemonset/warren-agent "with a good one $node is in"
+	curl_until dc1 "$node" "its pods reach cloud" http://$CLOUD_SERVICE/
+}
+
+_gateway_waits() {
+	cluster_kubectl dc1 -n warren get pods -l app.kubernetes.io/component=gateway \
+		-o 'jsonpath={.items[*].status.containerStatuses[*].state.waiting.reason}' | grep -q CrashLoopBackOff
 }
 
 # _gateway_says WORDS: the last words of the gateway's container in dc1.
@@ -175,15 +254,21 @@ _gateway_says() {
 		-o 'jsonpath={.items[*].status.containerStatuses[*].lastState.terminated.message}' | grep -qi "$1"
 }
 
+# gateway_refuses WORDS: the token in its Secret; it says so with WORDS. $LAB_DIR/token is the one that it had.
+gateway_refuses() {
+	local file=$LAB_DIR/desk/.lab/lib/desk/k8s/overlays/dc1-k3s/gateway-token
+	verdict dc1 "the gateway's pod says so in its termination message" within 40 _gateway_says "$1"
+	verdict dc1 "its restarts back off" within 40 _gateway_waits
+	cp "$LAB_DIR/token" "$file"
+	apply dc1 && rolled_out dc1 deployment/warren-gateway "with the right one it is back" || return 1
+	curl_until cloud cloud-n2 "pods of cloud reach dc1" http://$DC1_SERVICE/
+}
+
 token_broken() {
 	local file=$LAB_DIR/desk/.lab/lib/desk/k8s/overlays/dc1-k3s/gateway-token
 	title "A Secret with a broken token"
 	cp "$file" "$LAB_DIR/token" && echo warren1-broken >"$file"
-	apply dc1 || return 1
-	verdict dc1 "the pod says so in its termination message" within 40 _gateway_says token
-	cp "$LAB_DIR/token" "$file"
-	apply dc1 && rolled_out dc1 deployment/warren-gateway "with the right one it is back" || return 1
-	curl_until cloud cloud-n2 "pods of cloud reach dc1" http://$DC1_SERVICE/
+	apply dc1 && gateway_refuses token
 }
 
 drained() {
@@ -254,15 +339,16 @@ lookups() {
 	done
 }
 
-part K40-api-server api_server
-part K41-compacted compacted
+part N02-api-server api_server
+part N02-api-server-compacted compacted
 part K42-gateway-pod gateway_pod
 part K43-agents-rolled agents_rolled
 part K44-coredns coredns
-part K45-exporter-leader exporter_leader
-part K46-token-ended token_ended
+part N02-exporter exporter_leader
+part N02-broker broker_killed
+part N02-coordinator coordinator_killed
+part K46-token-ended token_revoked
 part K47-lookups lookups
 part K48-token-broken token_broken
 part K49-drained drained
 part K50-state-lost state_lost
-part K59-one-network one_network

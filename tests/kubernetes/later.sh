@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck disable=SC2016 # scripts for others
 #
-# later.sh - parts K20 to K29: what happens to two joined clusters afterwards (see walk).
+# later.sh - parts K20 to K28 and G07: what happens to two joined clusters afterwards (see walk).
 
 # Is anything of ours left on HOST for NETWORK's interface? Empty when not.
 left_of() {
@@ -151,6 +151,54 @@ dual_stack() {
 	done
 }
 
+# A headless service with 100 slices of 100 endpoints, in the range of services: the pods' is too small.
+big_service() {
+	jq -n '{apiVersion: "v1", kind: "List", items: ([{apiVersion: "v1", kind: "Service", metadata: {name: "big"},
+		spec: {clusterIP: "None", ports: [{name: "http", port: 80}]}}] + [range(100) as $s |
+		{apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", addressType: "IPv4",
+		metadata: {name: "big-\($s)", labels: {"kubernetes.io/service-name": "big", "service.kubernetes.io/headless": ""}},
+		ports: [{name: "http", port: 80}],
+		endpoints: [range(100) | {addresses: ["10.43.\(100 + $s).\(1 + .)"], conditions: {ready: true}}]}])}'
+}
+
+# dig_big OPTION...: how many addresses of it a pod of cloud gets from its CoreDNS, and the answer's flags.
+dig_big() {
+	cluster_kubectl cloud exec "$(client cloud cloud-n2)" -- \
+		dig +time=3 +tries=1 "$@" big.default.dc1-k3s A | awk '
+		/^;; flags:/ { sub(/.*flags: /, ""); sub(/;.*/, ""); flags = $0 }
+		/\tIN\tA\t/ { n++ }
+		END { print n + 0, flags }'
+}
+
+# In 64 KiB of DNS are about 4,090 addresses.
+has_thousands() {
+	local got
+	got=$(dig_big +tcp)
+	[ "${got%% *}" -ge 4000 ]
+}
+
+ten_thousand() {
+	local ms
+	title "10,000 endpoints in one headless service of dc1"
+	big_service | cluster_kubectl dc1 create -f - >/dev/null || return 1
+	ms=$(lab_wait 60 has_thousands)
+	verdict cloud "a pod of cloud asks over TCP, $ms ms after it was made: $(dig_big +tcp)" has_thousands
+	verdict cloud "and over UDP: $(dig_big +ignore)" is_truncated "$(dig_big +ignore)"
+	verdict dc1 "the exporter left nothing out" none_left_out
+	cluster_kubectl dc1 delete service big >/dev/null
+	cluster_kubectl dc1 delete endpointslices -l kubernetes.io/service-name=big >/dev/null
+	verdict hub "without the service it has no name" within 15 agent_says cloud big.default.dc1-k3s NXDOMAIN
+	VALUES="$VALUES tcp_ms=$ms"
+}
+
+is_truncated() {
+	[ "${1%% *}" -gt 20 ] && [ "${1%% *}" -lt 100 ] && [[ " $1 " == *" tc "* ]]
+}
+
+none_left_out() {
+	! cluster_kubectl dc1 -n warren logs -l app.kubernetes.io/component=exporter --tail=-1 | grep -q 'rest is left out'
+}
+
 one_network() {
 	local token site node
 	title "All in one network instead"
@@ -185,8 +233,9 @@ gateway_id() {
 }
 
 part K20-leave-rejoin leave_and_rejoin
-part K21-gateway-moves gateway_moves
-part K22-quiet quiet
+part G07-gateway-moves gateway_moves
+part G07-quiet quiet
 part K23-database database
 part K24-third-site third_site
 part K25-dual-stack dual_stack
+part K28-ten-thousand-endpoints ten_thousand

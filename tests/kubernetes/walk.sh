@@ -93,10 +93,10 @@ hub() {
 	ready hub "the coordinator answers" _warren_answers hub network list || return 1
 }
 
-# token FILE WHAT OPTION...: made on the hub, carried to the desk
+# token FILE WHAT OPTION...: made on the hub, carried to the desk; EXPIRES=DURATION: it does
 token() {
 	local file=$LAB_DIR/desk/.lab/lib/desk/k8s/overlays/$1
-	step ok hub "$2" warren token create --expires never "${@:3}" || return 1
+	step ok hub "$2" warren token create --expires "${EXPIRES:-never}" "${@:3}" || return 1
 	cp "$LAB_DIR/out" "$file" && chmod 600 "$file"
 }
 
