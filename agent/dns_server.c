@@ -267,11 +267,12 @@ static void turn_once(struct dns_server *s)
 	const struct listeners *l = s->listeners;
 	struct pollfd *at = u->polled;
 	size_t count = 1 + 2 * l->count;
+	short accepts = dns_tcp_accepts(u->tcp, clock_mono()) ? POLLIN : 0;
 
 	at[0] = (struct pollfd){ .fd = s->wake, .events = POLLIN };
 	for (size_t i = 0; i < l->count; i++) {
 		at[1 + 2 * i] = (struct pollfd){ .fd = l->list[i].udp, .events = POLLIN };
-		at[2 + 2 * i] = (struct pollfd){ .fd = l->list[i].tcp, .events = POLLIN };
+		at[2 + 2 * i] = (struct pollfd){ .fd = l->list[i].tcp, .events = accepts };
 	}
 	count += dns_tcp_poll(u->tcp, at + count);
 	if (poll(at, count, wait_ms(u)) < 0)

@@ -18,6 +18,7 @@
 #define IDLE (20 * USEC_PER_SEC)
 #define LENGTH_SIZE 2
 #define ACCEPTS_MAX 32 /* in one turn */
+#define DEAF (100 * USEC_PER_MSEC)
 #define SEND_BUFFER (128 << 10)
 
 struct connection {
@@ -37,6 +38,7 @@ struct dns_tcp {
 	struct dns_tcp_config c;
 	struct connection *list[DNS_TCP_MAX];
 	size_t count;
+	uint64_t deaf_until; /* CLOCK_NEVER: we accept */
 	uint8_t answer[LENGTH_SIZE + ANSWER_TCP_MAX];
 };
 
@@ -109,13 +111,24 @@ void dns_tcp_accept(struct dns_tcp *t, int fd, const struct dns_place *place, ui
 		struct endpoint from;
 		int c = accept4(fd, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-		if (c < 0)
+		if (c < 0) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+			    errno == ENOMEM)
+				t->deaf_until = now + DEAF;
 			return;
+		}
 		if (endpoint_from_sockaddr((struct sockaddr *)&ss, len, &from) < 0)
 			close(c);
 		else
 			add(t, c, place, &from.addr, now);
 	}
+}
+
+bool dns_tcp_accepts(struct dns_tcp *t, uint64_t now)
+{
+	if (t->deaf_until <= now)
+		t->deaf_until = CLOCK_NEVER;
+	return t->deaf_until == CLOCK_NEVER;
 }
 
 /* ---- messages ---- */
@@ -227,7 +240,7 @@ void dns_tcp_work(struct dns_tcp *t, const struct pollfd *polled, uint64_t now)
 
 uint64_t dns_tcp_due(const struct dns_tcp *t)
 {
-	uint64_t due = CLOCK_NEVER;
+	uint64_t due = t->deaf_until;
 
 	for (size_t i = 0; i < t->count; i++)
 		due = MIN(due, t->list[i]->last + IDLE);
@@ -239,6 +252,7 @@ struct dns_tcp *dns_tcp_new(const struct dns_tcp_config *c)
 	struct dns_tcp *t = xcalloc(1, sizeof(*t));
 
 	t->c = *c;
+	t->deaf_until = CLOCK_NEVER;
 	return t;
 }
 

@@ -39,11 +39,14 @@ struct dns_tcp;
 struct dns_tcp *dns_tcp_new(const struct dns_tcp_config *c);
 void dns_tcp_free(struct dns_tcp *t);
 
-/* Takes what waits on a listening socket. `now`: clock_mono. */
+/* Takes what waits on a listening socket, as long as there are descriptors. `now`: clock_mono. */
 void dns_tcp_accept(struct dns_tcp *t, int fd, const struct dns_place *place, uint64_t now);
+/* Are listening sockets to be polled? Not for 100 ms after there was no descriptor: what waits would make
+ * each poll return at once. */
+bool dns_tcp_accepts(struct dns_tcp *t, uint64_t now);
 /* Adds what is to be polled: at most DNS_TCP_MAX. Returns how many. */
 size_t dns_tcp_poll(const struct dns_tcp *t, struct pollfd *ret);
 /* What came of it, in the same order; nothing may be accepted in between. */
 void dns_tcp_work(struct dns_tcp *t, const struct pollfd *polled, uint64_t now);
-/* When the next one is to be closed; CLOCK_NEVER. */
+/* When the next one is to be closed, or accepted again; CLOCK_NEVER. */
 uint64_t dns_tcp_due(const struct dns_tcp *t);

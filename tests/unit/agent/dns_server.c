@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "agent/answer.h"
 #include "agent/neighbours.h"
@@ -451,6 +453,41 @@ TEST(tcp_room)
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		open += is_open(others[i]);
 	CHECK(open <= DNS_TCP_MAX && open > DNS_TCP_MAX / 2);
+	end();
+}
+
+static uint64_t cpu_time(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
+}
+
+TEST(tcp_without_a_descriptor_waits)
+{
+	struct rlimit old, limit;
+	uint8_t q[300];
+	uint64_t before;
+	int fd;
+
+	begin("127.0.0.0/8");
+	publish();
+	CHECK_INT(getrlimit(RLIMIT_NOFILE, &old), 0);
+	limit = old;
+	/* The asker's own is the last one. */
+	fd = dup(0);
+	close(fd);
+	limit.rlim_cur = (rlim_t)fd + 1;
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	fd = open_to(SOCK_STREAM);
+	CHECK(send(fd, q, framed(q, 5, "n1"), 0) > 0);
+	before = cpu_time();
+	CHECK_INT(receive(fd, 600), -1);
+	CHECK(cpu_time() - before < 60 * USEC_PER_MSEC);
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &old), 0);
+	CHECK_INT(next_id(fd), 5);
+	close(fd);
 	end();
 }
 
