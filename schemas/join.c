@@ -62,7 +62,8 @@ static bool is_journal_path(const char *s)
 
 static bool is_ended_why(const char *s)
 {
-	return strcmp(s, "removed") == 0 || strcmp(s, "left") == 0 || strcmp(s, "silent") == 0;
+	return strcmp(s, "removed") == 0 || strcmp(s, "left") == 0 || strcmp(s, "silent") == 0 ||
+	       strcmp(s, "replaced") == 0;
 }
 
 /* ---- tables ---- */
@@ -139,7 +140,7 @@ const struct json_field join_answer_fields[] = {
 static const struct json_field ended_fields[] = {
 	LABEL(struct ended, network),
 	JSON_FIELD(struct ended, why, JSON_STRING, .check = is_ended_why,
-		   .what = "one of removed, left, silent"),
+		   .what = "one of removed, left, silent, replaced"),
 	JSON_END,
 };
 

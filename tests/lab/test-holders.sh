@@ -144,6 +144,32 @@ left() {
 	test_check "a has the place" lab_wait 12 is_in a
 }
 
+in_both() {
+	[ "$(warren_status "$1" '.networks | length')" = 2 ]
+}
+
+only_own() {
+	[ "$(warren_status "$1" '.networks[].name')" = cloud ]
+}
+
+mtu_is() {
+	lab_in "$1" ip link show dev wr-cloud | grep -q " mtu $2 "
+}
+
+# A gateway of before is in its own network still, and follows what is said there.
+own_network() {
+	test_check "a network of their own" warren_cli hub network create cloud --range 10.78.0.0/24 || return
+	test_check "a and b join it" eval 'warren_join a cloud && warren_join b cloud' || return
+	test_check "a is in both" lab_wait 12 in_both a || return
+	unhold a KILL
+	hold b
+	test_check "b has the place" lab_wait 17 in_both b
+	test_check "a keeps its own" lab_wait 3 only_own a
+	test_check "another MTU" warren_cli hub network set cloud --mtu 1380
+	test_check "a has it" lab_wait 3 mtu_is a 1380
+	test_equal "documents that a refuses" "$(warren_status a '.refused | add')" 0
+}
+
 test_setup setup
 test_add holders-other-network other_network
 test_add holders-any-order any_order
@@ -151,4 +177,5 @@ test_add holders-agent-again agent_again
 test_add holders-coordinator-again coordinator_again
 test_add holders-place-moves moves
 test_add holders-leave left
+test_add holders-own-network own_network
 test_main "$@"

@@ -219,7 +219,8 @@ TEST(registers_come_back)
 		{ mark_fields, "{\"seq\":9223372036854775807,\"mark\":\"" RUN "\"}" },
 		{ revoked_fields, "{\"seq\":2,\"not_before\":\"1970-01-01T00:00:01Z\"}" },
 		{ node_config_fields, "{\"seq\":2,\"memberships\":[" MEMBERSHIP "],\"ended\":["
-				      "{\"network\":\"dc2\",\"why\":\"silent\"}]}" },
+				      "{\"network\":\"dc2\",\"why\":\"silent\"},"
+				      "{\"network\":\"dc3\",\"why\":\"replaced\"}]}" },
 		{ node_config_fields, "{\"seq\":2,\"memberships\":[]}" },
 		{ membership_fields, MEMBERSHIP },
 	};
