@@ -135,6 +135,7 @@ static void token_row(struct table *t, const struct api_token *k)
 		clock_rfc3339(k->expires, when);
 	table_text(t, k->id);
 	table_text(t, k->network);
+	table_text(t, role_names[k->role]);
 	if (k->uses)
 		table_cell(t, "%llu/%llu", (unsigned long long)k->used,
 			   (unsigned long long)k->uses);
@@ -155,7 +156,7 @@ static void tokens_print(const char *path)
 	struct api_token *k =
 		client_list(SERVER_COORDINATOR, path, &a, api_token_fields, sizeof(*k), &count);
 
-	table_begin(&t, "ID", "NETWORK", "USED", "EXPIRES", "SITE", "TAGS", NULL);
+	table_begin(&t, "ID", "NETWORK", "ROLE", "USED", "EXPIRES", "SITE", "TAGS", NULL);
 	for (size_t i = 0; i < count; i++)
 		token_row(&t, &k[i]);
 	table_print(&t);

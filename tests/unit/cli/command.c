@@ -219,16 +219,16 @@ TEST(token_list)
 					       "\"uses\":5,\"used\":2,\"at_most\":0,\"tags\":[\"x\","
 					       "\"y\"],\"ranges\":[],\"forget\":\"30d\",\"revoked\":"
 					       "true,\"expires\":\"2020-01-01T00:00:00Z\"},"
-					       "{\"id\":\"c\",\"network\":\"dc1\",\"role\":\"node\","
+					       "{\"id\":\"c\",\"network\":\"dc1\",\"role\":\"exporter\","
 					       "\"uses\":1,\"used\":0,\"at_most\":0,\"tags\":[],"
 					       "\"ranges\":[],\"forget\":\"30d\",\"revoked\":false,"
 					       "\"expires\":\"2999-01-01T00:00:00Z\"}]",
 		0, "GET /v1/tokens\n",
-		"ID                NETWORK  USED  EXPIRES               SITE   TAGS\n"
-		"abcdefghijklmnop  dc1      3     expired               -      -\n"
-		"abcdefghijklmnop  dc1      3     never                 paris  -\n"
-		"b                 dc1      2/5   revoked               -      x,y\n"
-		"c                 dc1      0/1   2999-01-01T00:00:00Z  -      -\n",
+		"ID                NETWORK  ROLE      USED  EXPIRES               SITE   TAGS\n"
+		"abcdefghijklmnop  dc1      node      3     expired               -      -\n"
+		"abcdefghijklmnop  dc1      node      3     never                 paris  -\n"
+		"b                 dc1      node      2/5   revoked               -      x,y\n"
+		"c                 dc1      exporter  0/1   2999-01-01T00:00:00Z  -      -\n",
 		"");
 	run_check("token list --network dc1 --json", 200, "[]", 0, "GET /v1/tokens network=dc1\n",
 		  "[]\n", "");
