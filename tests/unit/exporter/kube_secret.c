@@ -67,6 +67,8 @@ static void take(struct api_request *r)
 
 static void answer(struct api_request *r)
 {
+	enum deed deed;
+
 	if (strncmp(r->line, "GET ", 4) == 0) {
 		if (server.version)
 			tell(r);
@@ -75,7 +77,8 @@ static void answer(struct api_request *r)
 		return;
 	}
 	server.writes++;
-	switch (server.deed) {
+	deed = server.deed;
+	switch (deed) {
 	case TAKE:
 	case LOSE_THE_ANSWER:
 		take(r);
