@@ -205,7 +205,7 @@ images: ## the container images, without a registry; prints the files (root)
 test-containers: ## compose/compose.yaml, really started (root)
 	@tests/setup && tests/setup images && tests/containers/test-compose.sh
 
-test-manifests: ## k8s/, rendered by kustomize and Helm (Go)
+test-manifests: ## k8s/, rendered by kustomize and Helm, shown to an API server (root, Go)
 	@tests/kubernetes/test-manifests.sh
 
 lint: ## who may include whom, sizes, format

@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # k8s/, rendered by kustomize and by Helm, without a cluster: what each pod may, what is set, that what is named is there,
-# that a broken one is found, what a real API server says, and that both render the same. kubectl is the one of
-# tests/kubernetes/build; Helm is built from helm/go.mod, once, into ${XDG_CACHE_HOME:-~/.cache}/warren/helm. Root.
-# Prints PASS|FAIL|SKIP NAME SECONDS.
+# that a broken one is found, what a real API server says, and that both render the same. kubectl and the API server are
+# built by tests/kubernetes/build, Helm by helm/build, each once. Root. Prints PASS|FAIL|SKIP NAME SECONDS.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 
@@ -45,11 +44,20 @@ skip() {
 	done
 }
 
-kubectl=$(tests/kubernetes/build --where 2>/dev/null)/kubectl
-if [ ! -x "$kubectl" ]; then
-	skip . "kubectl is not built, see tests/kubernetes/build"
+tests/setup kubernetes || exit 2
+kubectl=$(tests/kubernetes/build 2>"$work/build.log")/kubectl
+case $? in
+0) ;;
+3)
+	skip . "$(tail -n 1 "$work/build.log")"
 	exit 0
-fi
+	;;
+*)
+	cat "$work/build.log"
+	echo "FAIL manifests-render 0.0 Kubernetes could not be built"
+	exit 1
+	;;
+esac
 check=tests/kubernetes/manifests.py
 
 # The tokens that a user would put there.
