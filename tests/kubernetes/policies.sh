@@ -117,23 +117,26 @@ walk_goes_on() {
 	done
 }
 
-# users_policy CLUSTER NAME SPEC: a policy in namespace default.
-users_policy() {
-	write "$2.yaml" <<-END
+# admit NAME RANGE...: a policy of dc1 that admits these to nginx-service. Not pods by their labels: kube-router cannot load such
+# a rule for IPv6, where their set has another name, and leaves out all the rest then.
+admit() {
+	write "$1.yaml" <<-END
 		apiVersion: networking.k8s.io/v1
 		kind: NetworkPolicy
-		metadata: {name: $2}
-		spec: $3
+		metadata: {name: $1}
+		spec:
+		  podSelector: {matchLabels: {app: nginx-service}}
+		  policyTypes: [Ingress]
+		  ingress: [{from: [$(printf '{ipBlock: {cidr: %s}}, ' "${@:2}")]}]
 	END
-	step ok desk "policy $2" kubectl --context "$1" apply -f "$2.yaml"
+	step ok desk "policy $1" kubectl --context dc1 apply -f "$1.yaml"
 }
 
-# What a user's own policies do to the other cluster. Its packets come to pods of the gateway's node as from the other
+# What a user's own policy does to the other cluster. Its packets come to pods of the gateway's node as from the other
 # cluster's nodes in their network, and to pods of other nodes as from the gateway's node.
-users_policies() {
-	local node page nginx='podSelector: {matchLabels: {app: nginx-service}}, policyTypes: [Ingress]' gateway
-	gateway=$(node_address dc1 "$(gateway_node dc1)")
-	users_policy dc1 admitted "{$nginx, ingress: [{from: [{podSelector: {}}]}]}" || return 1
+users_policy() {
+	local node page
+	admit own-pods 10.42.0.0/16 || return 1
 	# Each node puts it in force by itself: pods first, and then their service.
 	for node in $(cluster_nodes cloud); do
 		for page in $(cluster_nodes dc1); do
@@ -143,25 +146,14 @@ users_policies() {
 		cut_off cloud "$node" "and from nginx-service" http://$DC1_SERVICE/
 	done
 	curl_from ok dc1 dc1-n1 "pods of dc1 are not" http://$DC1_SERVICE/
-	users_policy dc1 admitted "{$nginx, ingress: [{from: [{podSelector: {}}, {ipBlock: {cidr: $gateway/32}},
-		    {ipBlock: {cidr: 10.36.50.0/24}}]}]}" || return 1
+	admit cloud 10.36.50.0/24 "$(node_address dc1 "$(gateway_node dc1)")/32" || return 1
 	for node in $(cluster_nodes cloud); do
 		for page in $(cluster_nodes dc1); do
 			curl_until cloud "$node" "pods of $node reach that of $page again" \
 				"http://$(page_pod dc1 nginx-service "$page"):8080/"
 		done
 	done
-	cluster_kubectl dc1 delete networkpolicy admitted >/dev/null
-
-	users_policy cloud out "{podSelector: {matchLabels: {app: client}}, policyTypes: [Egress], egress: [
-		    {to: [{ipBlock: {cidr: 10.42.0.0/16}}, {ipBlock: {cidr: 10.43.0.0/16}}]},
-		    {to: [{namespaceSelector: {}, podSelector: {matchLabels: {k8s-app: kube-dns}}}]}]}" || return 1
-	for node in $(cluster_nodes cloud); do
-		cut_off cloud "$node" "pods of $node do not reach a service of their own" http://$CLOUD_SERVICE/
-		curl_from ok cloud "$node" "but one of dc1, by name" http://nginx-service.default.dc1-k3s/
-		curl_from ok cloud "$node" "and a pod" "http://$(page_pod dc1 nginx-service dc1-n2):8080/"
-	done
-	cluster_kubectl cloud delete networkpolicy out >/dev/null
+	cluster_kubectl dc1 delete networkpolicy own-pods cloud >/dev/null
 }
 
 policies() {
@@ -173,7 +165,7 @@ policies() {
 		exporter_policy $site
 	done
 	walk_goes_on
-	users_policies
+	users_policy
 	policies_off
 }
 
