@@ -13,6 +13,7 @@
 #include "lib/file.h"
 #include "lib/text.h"
 #include "lib/x509.h"
+#include "tests/turn.h"
 #include "tests/unit/coordinator/broker.h"
 
 struct rig {
@@ -25,21 +26,11 @@ struct rig {
 	struct session *session;
 };
 
-/* Turns the loop until `cond` holds; fails after `ms`. */
-#define RIG_UNTIL(rig, cond, ms)                                                                   \
-	do {                                                                                       \
-		uint64_t end_ = clock_mono() + (ms)*USEC_PER_MSEC;                                 \
-		while (!(cond) && clock_mono() < end_)                                             \
-			loop_turn((rig)->loop, 10 * USEC_PER_MSEC);                                \
-		CHECK(cond);                                                                       \
-	} while (0)
+#define RIG_UNTIL(rig, cond, ms) TURN_UNTIL((rig)->loop, cond, ms)
 
 static inline void rig_wait(struct rig *r, unsigned ms)
 {
-	uint64_t end = clock_mono() + ms * USEC_PER_MSEC;
-
-	while (clock_mono() < end)
-		loop_turn(r->loop, 10 * USEC_PER_MSEC);
+	turn_for(r->loop, ms);
 }
 
 static inline char *rig_database(const struct rig *r)

@@ -13,6 +13,7 @@
 #include "lib/text.h"
 #include "tests/fakes/api_server.h"
 #include "tests/test.h"
+#include "tests/turn.h"
 
 /* What the server has, which its threads change, one request at a time; and what it does to a write. */
 enum deed { TAKE, LOSE_THE_ANSWER, REFUSE, CONFLICT, NO_NAMESPACE };
@@ -196,20 +197,7 @@ static void end(struct owner *o)
 	server.state[0] = '\0';
 }
 
-static void turn(struct owner *o, unsigned ms)
-{
-	uint64_t until = clock_mono() + ms * USEC_PER_MSEC;
-
-	while (clock_mono() < until)
-		loop_turn(o->loop, 20 * USEC_PER_MSEC);
-}
-
-#define UNTIL(o, condition)                                                                        \
-	do {                                                                                       \
-		for (unsigned i_ = 0; i_ < 400 && !(condition); i_++)                              \
-			turn(o, 20);                                                               \
-		CHECK(condition);                                                                  \
-	} while (0)
+#define UNTIL(o, condition) TURN_UNTIL((o)->loop, condition, 8000)
 
 /* ---- tests ---- */
 
@@ -265,7 +253,7 @@ TEST(an_answer_that_was_lost_is_looked_for)
 	CHECK_INT(o.stores, 0);
 	/* It waits before it asks again, also when there is more to write. */
 	kube_secret_store(o.secret);
-	turn(&o, 300);
+	turn_for(o.loop, 300);
 	CHECK_INT(server.writes, 1);
 	UNTIL(&o, o.stores == 1);
 	CHECK_INT(server.version, 3);
@@ -320,7 +308,7 @@ static void check_patience(enum deed deed, const char *sentence)
 	UNTIL(&o, *o.trouble);
 	if (!strstr(o.trouble, sentence))
 		CHECK_STR(o.trouble, sentence);
-	turn(&o, 300);
+	turn_for(o.loop, 300);
 	CHECK(server.writes <= 2);
 	server.deed = TAKE;
 	UNTIL(&o, o.stores == 1);

@@ -10,6 +10,7 @@
 #include "lib/mem.h"
 #include "tests/fakes/api_server.h"
 #include "tests/test.h"
+#include "tests/turn.h"
 
 #define OBJECT(name, version)                                                                      \
 	"{\"metadata\":{\"name\":\"" name "\",\"resourceVersion\":\"" version                      \
@@ -113,11 +114,7 @@ static void expect(struct follower *f, const char *told)
 /* Until there were so many requests. */
 static void expect_requests(struct follower *f, unsigned count)
 {
-	uint64_t until = clock_mono() + 8 * USEC_PER_SEC;
-
-	while (api_server_requests(f->server) < count && clock_mono() < until)
-		loop_turn(f->loop, 50 * USEC_PER_MSEC);
-	CHECK(api_server_requests(f->server) >= count);
+	TURN_UNTIL(f->loop, api_server_requests(f->server) >= count, 8000);
 }
 
 static void expect_trouble(struct follower *f, const char *part)

@@ -13,6 +13,7 @@
 #include "lib/clock.h"
 #include "tests/fakes/api_server.h"
 #include "tests/test.h"
+#include "tests/turn.h"
 
 #define META "\"metadata\":{\"resourceVersion\":\"5\"}"
 #define WEB                                                                                        \
@@ -134,20 +135,7 @@ static void end(struct listener *l)
 	loop_free(l->loop);
 }
 
-static void turn(struct listener *l, unsigned ms)
-{
-	uint64_t until = clock_mono() + ms * USEC_PER_MSEC;
-
-	while (clock_mono() < until)
-		loop_turn(l->loop, 20 * USEC_PER_MSEC);
-}
-
-#define UNTIL(l, condition)                                                                        \
-	do {                                                                                       \
-		for (unsigned i_ = 0; i_ < 400 && !(condition); i_++)                              \
-			turn(l, 20);                                                               \
-		CHECK(condition);                                                                  \
-	} while (0)
+#define UNTIL(l, condition) TURN_UNTIL((l)->loop, condition, 8000)
 
 static bool was_asked(const struct listener *l, const char *part)
 {
@@ -166,7 +154,7 @@ TEST(nothing_is_told_before_the_cluster_is_known)
 	listen_to(&l, "one");
 	UNTIL(&l, was_asked(&l, "/api/v1/services?watch=1"));
 	UNTIL(&l, was_asked(&l, "/apis/discovery.k8s.io/v1/endpointslices?watch=1"));
-	turn(&l, 300);
+	turn_for(l.loop, 300);
 	CHECK_INT(l.wholes, 0);
 	CHECK(!source_kubernetes_is_ready(l.source, why));
 	CHECK_STR(why, "which cluster this is: the API server answers 500: ");
@@ -186,7 +174,7 @@ TEST(another_cluster_is_not_told)
 	knows_cluster = true;
 	listen_to(&l, "two");
 	UNTIL(&l, l.failures == 1);
-	turn(&l, 300);
+	turn_for(l.loop, 300);
 	CHECK_INT(l.wholes, 0);
 	CHECK_INT(l.failures, 1);
 	end(&l);
@@ -214,7 +202,7 @@ TEST(what_was_not_taken_is_not_told_again_at_each_change)
 	listen_to(&l, "one");
 	l.take = -EFBIG;
 	UNTIL(&l, l.wholes);
-	turn(&l, 500);
+	turn_for(l.loop, 500);
 	CHECK_INT(l.wholes, 1);
 	is_busy = false;
 	end(&l);

@@ -7,6 +7,7 @@
 #include "lib/loop.h"
 #include "lib/mqtt.h"
 #include "lib/text.h"
+#include "tests/turn.h"
 #include "tests/unit/lib/mqtt_broker.h"
 
 #define MSEC USEC_PER_MSEC
@@ -110,22 +111,6 @@ static void client_init(struct client *c, struct loop *l, const char *id)
 				 text);                                                            \
 	} while (0)
 
-#define UNTIL(loop, cond, msec)                                                                    \
-	do {                                                                                       \
-		uint64_t until_end_ = clock_mono() + (msec)*MSEC;                                  \
-		while (!(cond) && clock_mono() < until_end_)                                       \
-			loop_turn(loop, 20 * MSEC);                                                \
-		CHECK(cond);                                                                       \
-	} while (0)
-
-static void settle(struct loop *l, unsigned msec)
-{
-	uint64_t end = clock_mono() + msec * MSEC;
-
-	while (clock_mono() < end)
-		loop_turn(l, 5 * MSEC);
-}
-
 static void client_up(struct client *c, struct loop *l, const char *id)
 {
 	client_init(c, l, id);
@@ -134,7 +119,7 @@ static void client_up(struct client *c, struct loop *l, const char *id)
 		loop_turn(l, 20 * MSEC);
 	if (!mqtt_is_connected(c->mqtt))
 		test_end(false, "%s", mqtt_error(c->mqtt));
-	UNTIL(l, mqtt_is_connected(c->mqtt), 5000);
+	TURN_UNTIL(l, mqtt_is_connected(c->mqtt), 5000);
 }
 
 static void setup(const char *host, const char *more)

@@ -79,7 +79,7 @@ TEST(connects_again_at_once)
 		client_up(&c, l, "first");
 		CHECK_INT(mqtt_subscribe(c.mqtt, "x"), 0);
 		CHECK_INT(mqtt_publish(c.mqtt, "x", "1", 1, 1, false), 0);
-		UNTIL(l, c.messages == 1, 2000);
+		TURN_UNTIL(l, c.messages == 1, 2000);
 		start = clock_mono();
 		mqtt_free(c.mqtt);
 		client_up(&c, l, "second");
@@ -104,7 +104,7 @@ TEST(refuses_another_ca)
 	config = config_of(&c, "ca", &url);
 	config.ca_pem = buf_cstr(&pki.other_ca);
 	c.mqtt = MQTT_NEW(l, &config);
-	UNTIL(l, c.disconnected >= 1, 5000);
+	TURN_UNTIL(l, c.disconnected >= 1, 5000);
 	CHECK_INT(c.connected, 0);
 	CHECK_HAS(c.error, "certificate of the broker");
 	CHECK_HAS(c.error, "refused");
@@ -125,7 +125,7 @@ TEST(is_refused_with_a_certificate_of_another_ca)
 	config = config_of(&c, "stranger", &url);
 	config.cert_pem = buf_cstr(&pki.other_client);
 	c.mqtt = MQTT_NEW(l, &config);
-	UNTIL(l, c.disconnected >= 1, 5000);
+	TURN_UNTIL(l, c.disconnected >= 1, 5000);
 	CHECK_INT(c.connected, 0);
 	CHECK_HAS(c.error, "cannot be used: ");
 	snprintf(test_result->why, sizeof(test_result->why), "%s",
@@ -142,7 +142,7 @@ TEST(refuses_another_host)
 	setup("other.example", "");
 	broker_start(&broker);
 	client_init(&c, l, "host");
-	UNTIL(l, c.disconnected >= 1, 5000);
+	TURN_UNTIL(l, c.disconnected >= 1, 5000);
 	CHECK_INT(c.connected, 0);
 	CHECK_HAS(c.error, "is not for localhost");
 	mqtt_free(c.mqtt);
@@ -165,7 +165,7 @@ TEST(checks_a_numeric_host)
 	broker_start(&broker);
 	snprintf(broker.url, sizeof(broker.url), "mqtts://127.0.0.1:%u", (unsigned)broker.port);
 	client_init(&c, l, "numeric");
-	UNTIL(l, c.disconnected >= 1, 5000);
+	TURN_UNTIL(l, c.disconnected >= 1, 5000);
 	CHECK_INT(c.connected, 0);
 	CHECK_HAS(c.error, "is not for 127.0.0.1");
 	mqtt_free(c.mqtt);
@@ -208,7 +208,7 @@ TEST(speaks_tls_1_3_only)
 	tcp_wait(broker.port, false);
 	client_init(&c, l, "old");
 	/* It finds no version or no cipher. Its alert may be lost when it closes; then once more. */
-	UNTIL(l, strstr(c.error, "alert"), 12000);
+	TURN_UNTIL(l, strstr(c.error, "alert"), 12000);
 	CHECK_INT(c.connected, 0);
 	mqtt_free(c.mqtt);
 	kill(pid, SIGKILL);
@@ -227,7 +227,7 @@ TEST(says_what_is_wrong_with_its_configuration)
 		struct mqtt_config config = config_of(&c, "config", &urls[i]);
 
 		c.mqtt = MQTT_NEW(l, &config);
-		UNTIL(l, c.disconnected >= 1, 2000);
+		TURN_UNTIL(l, c.disconnected >= 1, 2000);
 		CHECK_HAS(c.error, "is not mqtts://HOST:PORT");
 		mqtt_free(c.mqtt);
 	}
@@ -239,7 +239,7 @@ TEST(says_what_is_wrong_with_its_configuration)
 		*(i == 0 ? &config.ca_pem : i == 1 ? &config.cert_pem : &config.key_pem) = "no PEM";
 		broker_start(&broker);
 		c.mqtt = MQTT_NEW(l, &config);
-		UNTIL(l, c.disconnected >= 1, 2000);
+		TURN_UNTIL(l, c.disconnected >= 1, 2000);
 		CHECK_INT(c.connected, 0);
 		mqtt_free(c.mqtt);
 		broker_stop(&broker, SIGTERM);
@@ -254,10 +254,10 @@ TEST(connects_once_the_broker_is_there)
 
 	setup("localhost", "");
 	client_init(&c, l, "early");
-	UNTIL(l, c.disconnected >= 2, 8000);
+	TURN_UNTIL(l, c.disconnected >= 2, 8000);
 	CHECK(!mqtt_is_connected(c.mqtt) && mqtt_error(c.mqtt));
 	broker_start(&broker);
-	UNTIL(l, mqtt_is_connected(c.mqtt), 20000);
+	TURN_UNTIL(l, mqtt_is_connected(c.mqtt), 20000);
 	mqtt_free(c.mqtt);
 	teardown(l);
 }
@@ -300,7 +300,7 @@ TEST(takes_the_broker_that_answers)
 		config = config_of(&c, "several", urls);
 		config.broker_count = 2;
 		c.mqtt = MQTT_NEW(l, &config);
-		UNTIL(l, mqtt_is_connected(c.mqtt), 5000);
+		TURN_UNTIL(l, mqtt_is_connected(c.mqtt), 5000);
 		CHECK_STR(mqtt_broker(c.mqtt), broker.url);
 		mqtt_free(c.mqtt);
 	}
@@ -318,7 +318,7 @@ TEST(connects_again_after_the_broker_died)
 	client_up(&c, l, "loyal");
 	CHECK_INT(mqtt_subscribe(c.mqtt, "a"), 0);
 	broker_stop(&broker, SIGKILL);
-	UNTIL(l, c.disconnected >= 1, 5000);
+	TURN_UNTIL(l, c.disconnected >= 1, 5000);
 	CHECK_HAS(c.error, "is lost");
 	CHECK_INT(mqtt_publish(c.mqtt, "a", "x", 1, 1, false), -ENOTCONN);
 	CHECK_INT(mqtt_subscribe(c.mqtt, "a"), -ENOTCONN);
@@ -326,11 +326,11 @@ TEST(connects_again_after_the_broker_died)
 	CHECK_INT(mqtt_in_flight(c.mqtt), 0);
 	CHECK_INT(c.refused, 0);
 	broker_start(&broker);
-	UNTIL(l, c.connected == 2, 20000);
+	TURN_UNTIL(l, c.connected == 2, 20000);
 	CHECK_INT(mqtt_subscribe(c.mqtt, "a"), 0);
 	CHECK_INT(mqtt_publish(c.mqtt, "a", "again", 5, 1, false), 0);
-	UNTIL(l, c.messages >= 1, 5000);
-	settle(l, 100);
+	TURN_UNTIL(l, c.messages >= 1, 5000);
+	turn_for(l, 100);
 	CHECK_INT(c.messages, 1); /* nothing that was refused is sent later */
 	CHECK_STR(c.last, "again");
 	mqtt_free(c.mqtt);
@@ -349,10 +349,10 @@ TEST(may_be_freed_by_its_own_callback)
 	for (int i = 0; i < 10; i++)
 		CHECK_INT(mqtt_publish(c.mqtt, "a", "x", 1, 1, false), 0);
 	c.free_on_message = true;
-	UNTIL(l, c.messages == 1, 2000);
+	TURN_UNTIL(l, c.messages == 1, 2000);
 	CHECK(c.mqtt == NULL);
 	client_up(&second, l, "second");
-	settle(l, 50);
+	turn_for(l, 50);
 	CHECK_INT(c.messages, 1);
 	mqtt_free(second.mqtt);
 	mqtt_free(NULL);
@@ -392,11 +392,11 @@ TEST(two_at_a_time_work)
 	client_up(&a, l, "a");
 	client_up(&b, l, "b");
 	CHECK_INT(mqtt_subscribe(a.mqtt, "x"), 0);
-	settle(l, 50);
+	turn_for(l, 50);
 	CHECK_INT(mqtt_publish(b.mqtt, "x", "hello", 5, 1, false), 0);
-	UNTIL(l, a.messages == 1, 2000);
+	TURN_UNTIL(l, a.messages == 1, 2000);
 	mqtt_free(b.mqtt);
-	settle(l, 50);
+	turn_for(l, 50);
 	CHECK(mqtt_is_connected(a.mqtt));
 	mqtt_free(a.mqtt);
 	teardown(l);
@@ -415,16 +415,16 @@ TEST(a_broker_that_stands_still_is_noticed)
 	config = config_of(&a, "a", &url);
 	config.keepalive = 5;
 	a.mqtt = MQTT_NEW(l, &config);
-	UNTIL(l, mqtt_is_connected(a.mqtt), 5000);
+	TURN_UNTIL(l, mqtt_is_connected(a.mqtt), 5000);
 	kill(broker.pid, SIGSTOP);
 	start = clock_mono();
 	/* One whose connection stands, one whose TCP connection is never answered. */
 	client_init(&b, l, "b");
-	UNTIL(l, a.disconnected >= 1 && b.disconnected >= 1, 20000);
+	TURN_UNTIL(l, a.disconnected >= 1 && b.disconnected >= 1, 20000);
 	CHECK_HAS(b.error, "does not answer");
 	start = clock_mono() - start;
 	kill(broker.pid, SIGCONT);
-	UNTIL(l, mqtt_is_connected(a.mqtt) && mqtt_is_connected(b.mqtt), 20000);
+	TURN_UNTIL(l, mqtt_is_connected(a.mqtt) && mqtt_is_connected(b.mqtt), 20000);
 	snprintf(test_result->why, sizeof(test_result->why), "seconds=%.1f", (double)start / 1e6);
 	mqtt_free(a.mqtt);
 	mqtt_free(b.mqtt);
@@ -458,7 +458,7 @@ TEST(memory_of_a_connected_client)
 	client_up(&c, l, "memory");
 	CHECK_INT(mqtt_subscribe(c.mqtt, "x"), 0);
 	CHECK_INT(mqtt_publish(c.mqtt, "x", "x", 1, 1, false), 0);
-	UNTIL(l, c.messages == 1, 2000);
+	TURN_UNTIL(l, c.messages == 1, 2000);
 	after = status_kb("RssAnon");
 	snprintf(test_result->why, sizeof(test_result->why),
 		 "rss_anon_kb=%ld of_it_the_client_kb=%ld", after, after - before);

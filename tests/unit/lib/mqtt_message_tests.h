@@ -55,9 +55,9 @@ static pid_t live_and_die(int go, bool killed)
 		config.will = "dead";
 		config.will_len = 4;
 		c.mqtt = MQTT_NEW(l, &config);
-		UNTIL(l, mqtt_is_connected(c.mqtt), 5000);
+		TURN_UNTIL(l, mqtt_is_connected(c.mqtt), 5000);
 		mqtt_publish(c.mqtt, "state", "online", 6, 1, true);
-		UNTIL(l, mqtt_in_flight(c.mqtt) == 0, 5000);
+		TURN_UNTIL(l, mqtt_in_flight(c.mqtt) == 0, 5000);
 		if (killed)
 			kill(getpid(), SIGKILL);
 		mqtt_publish(c.mqtt, "state", "offline", 7, 1, true);
@@ -83,14 +83,14 @@ TEST(will_is_sent_for_the_dead_only)
 	client_up(&c, l, "heir");
 	CHECK_INT(mqtt_subscribe(c.mqtt, "will"), 0);
 	CHECK_INT(mqtt_subscribe(c.mqtt, "state"), 0);
-	settle(l, 100);
+	turn_for(l, 100);
 	CHECK_INT(write(go[0][1], "x", 1), 1);
-	UNTIL(l, c.messages == 2, 2000);
-	settle(l, 300);
+	TURN_UNTIL(l, c.messages == 2, 2000);
+	turn_for(l, 300);
 	CHECK_INT(c.messages, 2);
 	CHECK_STR(c.last, "offline");
 	CHECK_INT(write(go[1][1], "x", 1), 1);
-	UNTIL(l, c.messages == 4, 5000);
+	TURN_UNTIL(l, c.messages == 4, 5000);
 	CHECK_STR(c.last, "dead");
 	mqtt_free(c.mqtt);
 	for (int i = 0; i < 2; i++)
@@ -98,7 +98,7 @@ TEST(will_is_sent_for_the_dead_only)
 	/* It is retained. */
 	client_up(&c, l, "late");
 	CHECK_INT(mqtt_subscribe(c.mqtt, "will"), 0);
-	UNTIL(l, c.messages == 1, 2000);
+	TURN_UNTIL(l, c.messages == 1, 2000);
 	CHECK_INT(c.retained, 1);
 	CHECK_STR(c.last, "dead");
 	mqtt_free(c.mqtt);
@@ -119,15 +119,15 @@ TEST(will_belongs_to_its_connection)
 	config.will_topic = "will";
 	c.mqtt = MQTT_NEW(l, &config);
 	mqtt_on_connecting(c.mqtt, on_connecting);
-	UNTIL(l, mqtt_is_connected(c.mqtt), 5000);
+	TURN_UNTIL(l, mqtt_is_connected(c.mqtt), 5000);
 	CHECK_INT(c.connecting, 1);
 	for (unsigned i = 1; i <= 2; i++) {
 		cut();
-		UNTIL(l, c.connected == i + 1, 10000);
+		TURN_UNTIL(l, c.connected == i + 1, 10000);
 		CHECK_INT(c.connecting, i + 1);
 		client_up(&heir, l, "heir");
 		CHECK_INT(mqtt_subscribe(heir.mqtt, "will"), 0);
-		UNTIL(l, heir.messages == 1, 5000);
+		TURN_UNTIL(l, heir.messages == 1, 5000);
 		snprintf(want, sizeof(want), "%u", i);
 		CHECK_STR(heir.last, want);
 		mqtt_free(heir.mqtt);
@@ -147,18 +147,18 @@ TEST(retained_flag_is_handed_on)
 	CHECK_INT(mqtt_subscribe(c.mqtt, "a/+"), 0);
 	CHECK_INT(mqtt_publish(c.mqtt, "a/1", "live", 4, 1, true), 0);
 	CHECK_INT(mqtt_publish(c.mqtt, "a/2", NULL, 0, 0, false), 0);
-	UNTIL(l, c.messages == 2, 2000);
+	TURN_UNTIL(l, c.messages == 2, 2000);
 	CHECK_INT(c.retained, 0);
 	CHECK_INT(c.last_len, 0);
 	CHECK_INT(mqtt_unsubscribe(c.mqtt, "a/+"), 0);
 	CHECK_INT(mqtt_subscribe(c.mqtt, "a/+"), 0);
-	UNTIL(l, c.messages == 3, 2000);
+	TURN_UNTIL(l, c.messages == 3, 2000);
 	CHECK_INT(c.retained, 1);
 	CHECK_STR(c.last, "live");
 	CHECK_INT(mqtt_unsubscribe(c.mqtt, "a/+"), 0);
 	CHECK_INT(mqtt_publish(c.mqtt, "a/1", "x", 1, 1, false), 0);
-	UNTIL(l, mqtt_in_flight(c.mqtt) == 0, 2000);
-	settle(l, 50);
+	TURN_UNTIL(l, mqtt_in_flight(c.mqtt) == 0, 2000);
+	turn_for(l, 50);
 	CHECK_INT(c.messages, 3);
 	mqtt_free(c.mqtt);
 	teardown(l);
@@ -182,8 +182,8 @@ TEST(a_thousand_publishes_keep_their_order)
 		CHECK_INT(mqtt_publish(c.mqtt, topic, text, strlen(text), 1, true), 0);
 	}
 	CHECK(mqtt_in_flight(c.mqtt) > 0);
-	UNTIL(l, c.in_order == 1000, 10000);
-	UNTIL(l, mqtt_in_flight(c.mqtt) == 0, 5000);
+	TURN_UNTIL(l, c.in_order == 1000, 10000);
+	TURN_UNTIL(l, mqtt_in_flight(c.mqtt) == 0, 5000);
 	snprintf(test_result->why, sizeof(test_result->why), "there_and_back_ms=%.0f",
 		 (double)(clock_mono() - start) / 1000);
 	CHECK_INT(c.messages, 1000);
@@ -191,7 +191,7 @@ TEST(a_thousand_publishes_keep_their_order)
 	/* And they are retained. */
 	client_up(&c, l, "reader");
 	CHECK_INT(mqtt_subscribe(c.mqtt, "o/+"), 0);
-	UNTIL(l, c.messages == 1000, 10000);
+	TURN_UNTIL(l, c.messages == 1000, 10000);
 	CHECK_INT(c.retained, 1000);
 	CHECK_INT(mqtt_dropped(c.mqtt), 0);
 	mqtt_free(c.mqtt);
@@ -220,9 +220,9 @@ TEST(too_long_is_counted_and_dropped)
 	client_up(&c, l, "long");
 	CHECK_INT(mqtt_publish(c.mqtt, "l/3", payload, sizeof(payload), 1, false), -EMSGSIZE);
 	CHECK_INT(mqtt_subscribe(c.mqtt, "#"), 0);
-	settle(l, 100);
+	turn_for(l, 100);
 	elsewhere(publish_long);
-	UNTIL(l, c.messages == 1 && mqtt_oversize(c.mqtt) == 2, 5000);
+	TURN_UNTIL(l, c.messages == 1 && mqtt_oversize(c.mqtt) == 2, 5000);
 	CHECK_INT(c.last_len, MQTT_PAYLOAD_MAX);
 	mqtt_free(c.mqtt);
 	teardown(l);
@@ -247,7 +247,7 @@ TEST(says_which_subscription_was_refused)
 	broker_start(&broker);
 	client_up(&c, l, "refused");
 	CHECK_INT(mqtt_subscribe(c.mqtt, "not/for/you"), 0);
-	UNTIL(l, c.refused == 1, 2000);
+	TURN_UNTIL(l, c.refused == 1, 2000);
 	CHECK_STR(c.last, "not/for/you");
 	CHECK(mqtt_is_connected(c.mqtt));
 	mqtt_free(c.mqtt);

@@ -90,12 +90,12 @@ TEST(broker_that_acknowledges_nothing_is_left)
 	config = config_of(&c, "mute", &url);
 	config.keepalive = 5;
 	c.mqtt = MQTT_NEW(l, &config);
-	UNTIL(l, c.connected == 1, 5000);
-	settle(l, 500);
+	TURN_UNTIL(l, c.connected == 1, 5000);
+	turn_for(l, 500);
 	CHECK_INT(mqtt_publish(c.mqtt, "t", "x", 1, 1, true), 0);
-	UNTIL(l, c.disconnected == 1, 12000);
+	TURN_UNTIL(l, c.disconnected == 1, 12000);
 	CHECK_HAS(c.error, "does not acknowledge");
-	UNTIL(l, c.connected == 2, 5000);
+	TURN_UNTIL(l, c.connected == 2, 5000);
 	mqtt_free(c.mqtt);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
@@ -117,11 +117,11 @@ TEST(more_than_can_be_acknowledged)
 	CHECK_INT(mqtt_publish(c.mqtt, "t", "x", 1, 1, false), -EAGAIN);
 	CHECK_INT(mqtt_publish(c.mqtt, "t", "x", 1, 0, false), 0);
 	kill(broker.pid, SIGCONT);
-	UNTIL(l, mqtt_in_flight(c.mqtt) < 59000, 5000);
+	TURN_UNTIL(l, mqtt_in_flight(c.mqtt) < 59000, 5000);
 	CHECK_INT(c.disconnected, 0);
 	/* In order, or not at all. */
 	CHECK_INT(mqtt_publish(c.mqtt, "t", "x", 1, 1, false), -EAGAIN);
-	UNTIL(l, c.connected == 2, 30000);
+	TURN_UNTIL(l, c.connected == 2, 30000);
 	CHECK_HAS(c.error, "was full");
 	CHECK_INT(mqtt_publish(c.mqtt, "t", "x", 1, 1, false), 0);
 	mqtt_free(c.mqtt);

@@ -36,16 +36,16 @@ TEST(queue_is_bounded)
 	broker_start(&broker);
 	client_up(&c, l, "busy");
 	CHECK_INT(mqtt_subscribe(c.mqtt, "flood"), 0);
-	settle(l, 100);
+	turn_for(l, 100);
 	elsewhere(publish_flood);
 	for (int i = 0; i < 500 && mqtt_dropped(c.mqtt) == 0; i++)
 		usleep(10000);
-	UNTIL(l, c.messages + mqtt_dropped(c.mqtt) == FLOOD, 5000);
+	TURN_UNTIL(l, c.messages + mqtt_dropped(c.mqtt) == FLOOD, 5000);
 	CHECK(mqtt_dropped(c.mqtt) > 0 && c.messages > FLOOD / 2);
 	CHECK(mqtt_is_connected(c.mqtt));
 	/* It goes on. */
 	CHECK_INT(mqtt_publish(c.mqtt, "flood", "x", 1, 1, false), 0);
-	UNTIL(l, c.last_len == 1, 2000);
+	TURN_UNTIL(l, c.last_len == 1, 2000);
 	mqtt_free(c.mqtt);
 	teardown(l);
 }
