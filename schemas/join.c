@@ -10,6 +10,7 @@
 
 #include "lib/text.h"
 #include "lib/x509.h"
+#include "schemas/journal.h"
 #include "schemas/trust.h"
 
 #define RID_LEN 16
@@ -62,8 +63,12 @@ static bool is_journal_path(const char *s)
 
 static bool is_ended_why(const char *s)
 {
-	return strcmp(s, "removed") == 0 || strcmp(s, "left") == 0 || strcmp(s, "silent") == 0 ||
-	       strcmp(s, "replaced") == 0;
+	static const enum journal_why whys[] = { WHY_REMOVED, WHY_LEFT, WHY_SILENT, WHY_REPLACED };
+
+	for (size_t i = 0; i < ARRAY_SIZE(whys); i++)
+		if (strcmp(s, journal_why_names[whys[i]]) == 0)
+			return true;
+	return false;
 }
 
 /* ---- tables ---- */

@@ -77,7 +77,7 @@ struct node_config {
 	size_t membership_count;
 	struct ended {
 		char *network;
-		char *why; /* removed left silent */
+		char *why; /* removed left silent replaced */
 	} * ended;	   /* memberships that this node had: the signed word that ends them */
 	size_t ended_count;
 };

@@ -116,11 +116,9 @@ static void see(struct replica *r, struct journal_position position, unsigned ki
 	if (journal_position_cmp(position, r->state.position) <= 0 ||
 	    (r->seen.document && journal_position_cmp(position, r->seen_position) <= 0))
 		return;
-	/* The first of a journal that had none yet: what was tried before is no reason to wait. */
-	if (!r->seen.document && !r->state.proven) {
-		r->backoff = 0;
-		r->not_before = 0;
-	}
+	/* The first of a journal that had none yet. */
+	if (!r->seen.document && !r->state.proven)
+		replica_backoff_reset(r);
 	free(r->seen.document);
 	r->seen = (struct journal_proof){ .kind = kind, .document = xstrndup(d->bytes, d->len) };
 	r->seen_position = position;
@@ -279,8 +277,7 @@ void replica_connected(struct replica *r, uint64_t now)
 	r->ask = false;
 	r->lost = false;
 	r->ask_after = CLOCK_NEVER;
-	r->backoff = 0;
-	r->not_before = 0;
+	replica_backoff_reset(r);
 	r->connected = true;
 	replica_settle(r);
 }

@@ -93,6 +93,12 @@ void replica_prove(struct replica *r, const struct replica_document *d, unsigned
 	r->io.changed(r->io.owner, NULL, 0, false);
 }
 
+void replica_backoff_reset(struct replica *r)
+{
+	r->backoff = 0;
+	r->not_before = 0;
+}
+
 void replica_move(struct replica *r, struct journal_position position,
 		  const uint8_t hash[static HASH_LEN], const uint8_t run[static RUN_LEN],
 		  const struct replica_document *d, unsigned kind,
@@ -114,8 +120,7 @@ void replica_move(struct replica *r, struct journal_position position,
 	}
 	if (r->seen.document && journal_position_cmp(r->seen_position, position) <= 0)
 		free(TAKE(r->seen.document));
-	r->backoff = 0;
-	r->not_before = 0;
+	replica_backoff_reset(r);
 	r->behind_at = CLOCK_NEVER;
 	for (size_t i = 0; i < changes->count; i++)
 		removed |= changes->list[i].change == MEMBER_DEL;

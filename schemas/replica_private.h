@@ -126,6 +126,8 @@ bool replica_is_behind(const struct replica *r);
 struct replica_member *replica_member_new(const char *name, const char *body, bool orphan);
 /* Puts `m` in, frees what was there, keeps count. */
 void replica_member_put(struct replica *r, const char *name, struct replica_member *m);
+/* What was tried before is no reason to wait. */
+void replica_backoff_reset(struct replica *r);
 /* The state is now at `position` and rests on `d`: the back-off begins anew, and all is stored. */
 void replica_move(struct replica *r, struct journal_position position,
 		  const uint8_t hash[static HASH_LEN], const uint8_t run[static RUN_LEN],
