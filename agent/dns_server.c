@@ -267,7 +267,7 @@ static void turn_once(struct dns_server *s)
 	const struct listeners *l = s->listeners;
 	struct pollfd *at = u->polled;
 	size_t count = 1 + 2 * l->count;
-	short accepts = dns_tcp_accepts(u->tcp, clock_mono()) ? POLLIN : 0;
+	short accepts = dns_tcp_accepts(u->tcp, u->now) ? POLLIN : 0;
 
 	at[0] = (struct pollfd){ .fd = s->wake, .events = POLLIN };
 	for (size_t i = 0; i < l->count; i++) {

@@ -188,21 +188,23 @@ static int ready(const struct buf *answer, const char *network)
 	struct api_status s = { 0 };
 	struct arena a = { 0 };
 	const struct api_status_network *n = NULL;
+	const char *problem;
 	int status = 0;
 
 	client_decode(SERVER_AGENT, answer, &a, api_status_fields, &s);
 	for (size_t i = 0; network && i < s.network_count; i++)
 		if (strcmp(s.networks[i].name, network) == 0)
 			n = &s.networks[i];
-	if (network && (!n || !n->up)) {
-		const char *problem = s.problem_count ? s.problems[0] : "";
-
-		fprintf(stderr, "warren: network %s is not up: %s%s%s\n", network,
-			!n	   ? "this machine is not in it" :
+	problem = s.problem_count ? s.problems[0] : NULL;
+	if (network && !n) {
+		fprintf(stderr, "warren: network %s is not up: this machine is not in it%s%s\n",
+			network, problem ? "; " : "", problem ? problem : "");
+		status = 1;
+	} else if (network && !n->up) {
+		fprintf(stderr, "warren: network %s is not up: %s\n", network,
 			n->problem ? n->problem :
-			*problem   ? problem :
-				     "the agent has not applied it yet",
-			!n && *problem ? "; " : "", !n ? problem : "");
+			problem	   ? problem :
+				     "the agent has not applied it yet");
 		status = 1;
 	}
 	arena_done(&a);

@@ -156,15 +156,15 @@ static void ask_again(struct source_kubernetes *s, struct question *q, const cha
 	struct kube_status st = { 0 };
 	char why[KUBE_WHY_SIZE];
 
-	if (status == 200)
+	if (status == 200) {
 		snprintf(why, sizeof(why), "%s: the API server's answer does not say it", what);
-	else if (status < 0)
+	} else if (status < 0) {
 		snprintf(why, sizeof(why), "%s: %.*s", what, (int)MIN(len, (size_t)400), text);
-	else
+	} else {
 		kube_status_read(text, len, &st);
-	if (status > 0 && status != 200)
 		snprintf(why, sizeof(why), "%s: the API server answers %d: %s", what, status,
 			 st.message);
+	}
 	if (strcmp(why, q->trouble) != 0)
 		kube_trouble_log(q->resource, why);
 	snprintf(q->trouble, sizeof(q->trouble), "%s", why);
