@@ -171,6 +171,7 @@ policies() {
 
 # kustomization.yaml of the desk for a hub in cloud: cloud-n1's address is where everybody reaches the broker.
 hub_overlay() {
+	local volume
 	write k8s/overlays/hub-here/kustomization.yaml <<-END
 		apiVersion: kustomize.config.k8s.io/v1beta1
 		kind: Kustomization
@@ -202,7 +203,7 @@ hub_overlay() {
 }
 
 hub_inside() {
-	local file volume
+	local file
 	cluster_enter cloud-n2 mkdir -p /var/lib/volumes/one /var/lib/volumes/two || return 1
 	for file in $HUB_IMAGES; do
 		cluster_import cloud-n2 "$file" >/dev/null || return 1

@@ -14,8 +14,7 @@
 # (10.45.12.80), both a pod named client-... on every node.
 #
 #	world			make it
-#	world_images		sets CLUSTER_IMAGES and HUB_IMAGES (broker and coordinator, which no node has at first), unless
-#				they are set, to what tests/images built from our Dockerfiles
+#	world_images		sets CLUSTER_IMAGES, unless it is set, to what tests/images built from our Dockerfiles
 #	desk COMMAND...		run it on the desk
 #	client CLUSTER NODE	the name of the client pod on that node
 
@@ -33,8 +32,7 @@ client() {
 }
 
 world_images() {
-	[ -n "${CLUSTER_IMAGES:-}" ] || CLUSTER_IMAGES=$("$LAB_ROOT/tests/images" agent exporter wireguard) || return 1
-	[ -n "${HUB_IMAGES:-}" ] || HUB_IMAGES=$("$LAB_ROOT/tests/images" broker coordinator)
+	[ -n "${CLUSTER_IMAGES:-}" ] || CLUSTER_IMAGES=$("$LAB_ROOT/tests/images" agent exporter wireguard)
 }
 
 # PostgreSQL on db1, which lets in whoever comes from the two networks.
